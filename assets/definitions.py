@@ -1,0 +1,25 @@
+"""Assembly only."""
+
+import dagster as dg
+
+from assets.automation import month_close, nightly, nightly_02_utc
+from assets.checks import identities
+from assets.extraction import extraction_assets
+from assets.invoices import close_month
+from assets.models import models, records
+from assets.publishing import published
+from assets.resources import Surroundings
+
+
+def definitions(surroundings: Surroundings) -> dg.Definitions:
+    """Everything there is, over the given surroundings."""
+    return dg.Definitions(
+        assets=[*extraction_assets(), models, *records, close_month, published],
+        asset_checks=[identities],
+        jobs=[nightly, month_close],
+        schedules=[nightly_02_utc],
+        resources={"surroundings": surroundings},
+    )
+
+
+defs = definitions(Surroundings())

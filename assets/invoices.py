@@ -1,0 +1,84 @@
+"""Closing a month: issued invoices, their lines, and the HTML documents."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from assets.partitions import month_of, monthly
+from assets.resources import Surroundings
+from assets.tables import asset_key, column_schema
+from tokenboard_etl.closing import close
+from tokenboard_etl.money import format_minor
+from tokenboard_etl.warehouse.catalog import catalog
+
+ISSUED = ("billing.invoices", "billing.invoice_lines")
+DOCUMENTS = dg.AssetKey(["reports", "invoices"])
+
+
+class CloseConfig(dg.Config):
+    """`tenant_id` closes for one tenant only; `accepted_reason` accepts days that are not final."""
+
+    tenant_id: str | None = None
+    accepted_reason: str | None = None
+
+
+def _issued_spec(table: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        asset_key(table),
+        deps=[asset_key("billing.invoice_drafts")],
+        group_name="billing",
+        kinds={"duckdb", "table"},
+        owners=["team:billing"],
+        description=catalog()[table].comment,
+        metadata={"dagster/table_name": table, "dagster/column_schema": column_schema(catalog()[table])},
+        partitions_def=monthly,
+    )
+
+
+@dg.multi_asset(
+    name="close_month",
+    specs=[
+        *(_issued_spec(table) for table in ISSUED),
+        dg.AssetSpec(
+            DOCUMENTS,
+            deps=[asset_key(table) for table in ISSUED],
+            group_name="reports",
+            kinds={"html", "jinja"},
+            owners=["team:finance"],
+            description="One HTML invoice per tenant and month, rendered from the issued rows.",
+            partitions_def=monthly,
+        ),
+    ],
+    pool="duckdb_writer",
+)
+def close_month(
+    context: dg.AssetExecutionContext, config: CloseConfig, surroundings: dg.ResourceParam[Surroundings]
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Brings the figures up to date, checks them, issues what is not issued and writes the documents."""
+    with surroundings.warehouse() as warehouse:
+        closed = close(
+            warehouse,
+            surroundings.settings(),
+            month_of(context),
+            tenant_id=config.tenant_id,
+            accepted_reason=config.accepted_reason,
+        )
+    table = "\n".join(
+        f"| {invoice.number} | {invoice.buyer.tenant_id} | {format_minor(invoice.total_minor, invoice.currency)} |"
+        for invoice in closed.invoices[:20]
+    )
+    preview = dg.MetadataValue.md(f"| number | tenant | total |\n|---|---|---:|\n{table}")
+    lines = sum(len(invoice.lines) for invoice in closed.invoices)
+    yield dg.MaterializeResult(
+        asset_key=asset_key("billing.invoices"),
+        metadata={
+            "issued": len(closed.issued),
+            "dagster/partition_row_count": len(closed.invoices),
+            "preview": preview,
+        },
+    )
+    yield dg.MaterializeResult(
+        asset_key=asset_key("billing.invoice_lines"), metadata={"dagster/partition_row_count": lines}
+    )
+    yield dg.MaterializeResult(asset_key=DOCUMENTS, metadata={"files": len(closed.written)})

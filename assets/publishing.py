@@ -1,0 +1,33 @@
+"""The analysts' file, replaced only after every blocking check has passed."""
+
+from typing import Any
+
+import dagster as dg
+
+from assets.invoices import ISSUED
+from assets.resources import Surroundings
+from assets.tables import asset_key
+from tokenboard_etl.warehouse.publish import PUBLISHED_SCHEMAS, publish
+from tokenboard_etl.warehouse.sql_files import models_in_order
+
+PUBLISHED = dg.AssetKey(["published", "tokenboard"])
+
+
+@dg.asset(
+    key=PUBLISHED,
+    deps=[
+        *(asset_key(model.name) for model in models_in_order() if model.schema in PUBLISHED_SCHEMAS),
+        *(asset_key(table) for table in ISSUED),
+    ],
+    group_name="published",
+    kinds={"duckdb", "file"},
+    owners=["team:data"],
+    pool="duckdb_writer",
+    description="published/tokenboard.duckdb: a verified read-only copy, put in place with one rename.",
+)
+def published(surroundings: dg.ResourceParam[Surroundings]) -> dg.MaterializeResult[Any]:
+    """Copies the working file, drops what is not for analysts, verifies, renames."""
+    settings = surroundings.settings()
+    with surroundings.warehouse() as warehouse:
+        size = publish(warehouse, settings.warehouse_path, settings.published_path)
+    return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(str(settings.published_path)), "bytes": size})

@@ -1,0 +1,1 @@
+"""Templates of the documents; data for `tokenboard_etl.rendering`."""

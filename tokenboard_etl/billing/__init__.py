@@ -1,0 +1,1 @@
+"""Values and rules: margins, invoices, and the one transaction that issues them."""

@@ -1,0 +1,256 @@
+"""Closing a month: drafts become issued invoices, in one transaction.
+
+Numbers are allotted inside that transaction by the only writer, so they have no gap and no duplicate; issued rows
+are only ever inserted. Closing a month again finds it closed and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import astuple
+from datetime import datetime
+from decimal import Decimal
+from itertools import groupby
+from typing import NamedTuple
+
+import duckdb
+
+from tokenboard_etl.billing.invoice import PROVIDER_NAMES, Buyer, Invoice, Line, Render, Rendered
+from tokenboard_etl.billing.margins import rules_sha256
+from tokenboard_etl.errors import CheckFailed, ConfigurationError, WrongUse
+from tokenboard_etl.money import to_minor
+from tokenboard_etl.periods import Month, utc_day
+from tokenboard_etl.warehouse.connection import transaction
+from tokenboard_etl.warehouse.load import mark_months
+
+
+def close_month(
+    connection: duckdb.DuckDBPyConnection,
+    month: Month,
+    now: datetime,
+    render: Render,
+    *,
+    tenant_id: str | None = None,
+    accepted_reason: str | None = None,
+) -> list[Invoice]:
+    """Issues an invoice for every tenant with charges in the month who has none yet; returns the new ones."""
+    refuse_open_month(month, now)
+    with transaction(connection):
+        if _is_closed(connection, month, tenant_id):
+            return []
+        unfinished = unfinished_days(connection, month)
+        if unfinished and not accepted_reason:
+            raise CheckFailed(
+                f"{month} cannot be closed: {len(unfinished)} source day(s) are not final, first "
+                f"{'; '.join(unfinished[:3])}. Once they have settled, run `tokenboard nightly --from "
+                f"{month.window.start} --to {month.window.last}`, or accept them with --accept-provisional REASON."
+            )
+        drafts = list(_drafts(connection, month, now, tenant_id))
+        policy = rules_sha256(connection)
+        for invoice in drafts:
+            _insert(connection, invoice, render(invoice), policy, accepted_reason if unfinished else None)
+        connection.execute(
+            "INSERT INTO billing.closed_months VALUES ($1, $2, $3, $4)",
+            [str(month), tenant_id, now, accepted_reason if unfinished else None],
+        )
+        mark_months(connection, {str(month)})
+    return drafts
+
+
+def refuse_open_month(month: Month, now: datetime) -> None:
+    """Raises WrongUse for a month that is not over."""
+    if month.window.end > utc_day(now):
+        raise WrongUse(f"{month} is not over; it can be closed from {month.window.end} on.")
+
+
+def unfinished_days(connection: duckdb.DuckDBPyConnection, month: Month) -> list[str]:
+    """Days of the month that gate closing and are not final, readable; every connection must have every day."""
+    rows = connection.execute(
+        """
+        WITH days AS (
+            SELECT CAST(unnest(generate_series($start::DATE, $last::DATE, INTERVAL 1 DAY)) AS DATE) AS usage_date
+        ),
+        gating AS (
+            SELECT DISTINCT connection_id, report FROM ops.source_days WHERE gates_closing
+        )
+        SELECT gating.connection_id, gating.report, days.usage_date, coalesce(known.state, 'missing')
+        FROM gating CROSS JOIN days
+        LEFT JOIN ops.source_days AS known
+            ON known.connection_id = gating.connection_id
+            AND known.report = gating.report
+            AND known.usage_date = days.usage_date
+        WHERE coalesce(known.state, 'missing') NOT IN ('settled', 'closed')
+        ORDER BY 3, 1, 2
+        """,
+        {"start": month.window.start, "last": month.window.last},
+    ).fetchall()
+    if not rows and not _has_any_source(connection):
+        return [f"no provider has been read for {month}"]
+    return [f"{connection_id} {report} {day} is {state}" for connection_id, report, day, state in rows]
+
+
+def invoices_of(connection: duckdb.DuckDBPyConnection, month: Month) -> list[Invoice]:
+    """The issued invoices of a month as values, rebuilt from their frozen rows."""
+    heads = connection.execute(
+        """
+        SELECT invoice_number, tenant_id, buyer_name, buyer_country, buyer_email, currency, issued_at, tax_minor, kind
+        FROM billing.invoices WHERE month = $1 ORDER BY invoice_number
+        """,
+        [str(month)],
+    ).fetchall()
+    return [
+        Invoice(number, Buyer(*buyer), month, currency, issued_at, _lines(connection, number), tax, kind)
+        for number, *buyer, currency, issued_at, tax, kind in heads
+    ]
+
+
+def _is_closed(connection: duckdb.DuckDBPyConnection, month: Month, tenant_id: str | None) -> bool:
+    rows = connection.execute(
+        """
+        SELECT count(*) FROM billing.closed_months
+        WHERE month = $1 AND (tenant_id IS NULL OR tenant_id = $2)
+        """,
+        [str(month), tenant_id],
+    ).fetchall()
+    return bool(rows[0][0])
+
+
+def _has_any_source(connection: duckdb.DuckDBPyConnection) -> bool:
+    return bool(connection.execute("SELECT count(*) FROM ops.source_days WHERE gates_closing").fetchall()[0][0])
+
+
+class _Draft(NamedTuple):
+    """One row of billing.invoice_drafts with its tenant."""
+
+    tenant_id: str
+    name: str
+    country: str | None
+    billing_email: str | None
+    currency: str
+    provider: str
+    account_id: str
+    account_name: str
+    line_item: str
+    margin_rule_id: str
+    quantity: Decimal | None
+    unit: str | None
+    billed_exact: Decimal
+
+
+def _drafts(
+    connection: duckdb.DuckDBPyConnection, month: Month, now: datetime, tenant_id: str | None
+) -> Iterator[Invoice]:
+    """The month's drafts as numbered invoices, by tenant_id; tenants who have an invoice already are left out."""
+    rows = connection.execute(
+        """
+        WITH names AS (
+            SELECT provider, account_id, max(name) AS name FROM staging.account_names GROUP BY provider, account_id
+        )
+        SELECT
+            tenant.tenant_id, tenant.name, tenant.country, tenant.billing_email, tenant.currency,
+            draft.provider, draft.account_id, coalesce(names.name, draft.account_id) AS account_name,
+            draft.line_item, draft.margin_rule_id, draft.quantity, draft.unit, draft.billed_exact
+        FROM billing.invoice_drafts AS draft
+        JOIN registry.tenants AS tenant ON tenant.tenant_id = draft.tenant_id
+        LEFT JOIN names ON names.provider = draft.provider AND names.account_id = draft.account_id
+        WHERE draft.month = $month
+            AND ($tenant::VARCHAR IS NULL OR draft.tenant_id = $tenant)
+            AND draft.tenant_id NOT IN (SELECT tenant_id FROM billing.invoices WHERE month = $month)
+        ORDER BY tenant.tenant_id, draft.provider, account_name, draft.account_id, draft.line_item, draft.margin_rule_id
+        """,
+        {"month": str(month), "tenant": tenant_id},
+    ).fetchall()
+    year = utc_day(now).year
+    number = _last_number(connection, year)
+    for _, group in groupby(map(_Draft._make, rows), key=lambda draft: draft.tenant_id):
+        drafts = list(group)
+        tenant = drafts[0]
+        if tenant.currency != "USD":
+            raise ConfigurationError(
+                f"Tenant {tenant.tenant_id} is invoiced in {tenant.currency}, and no exchange rate is known. "
+                "Set its currency to USD."
+            )
+        number += 1
+        yield Invoice(
+            f"INV-{year}-{number:05d}",
+            Buyer(tenant.tenant_id, tenant.name, tenant.country, tenant.billing_email),
+            month,
+            tenant.currency,
+            now,
+            tuple(_line(position, draft) for position, draft in enumerate(drafts, start=1)),
+        )
+
+
+def _line(position: int, draft: _Draft) -> Line:
+    item = draft.line_item or "not itemised"
+    return Line(
+        position,
+        "usage",
+        f"{PROVIDER_NAMES[draft.provider]} · {draft.account_name} · {item}",
+        draft.provider,
+        draft.account_id,
+        draft.account_name,
+        draft.line_item,
+        draft.margin_rule_id,
+        draft.quantity,
+        draft.unit,
+        draft.billed_exact,
+        to_minor(draft.billed_exact, draft.currency),
+    )
+
+
+def _last_number(connection: duckdb.DuckDBPyConnection, year: int) -> int:
+    rows = connection.execute(
+        """
+        SELECT coalesce(max(CAST(split_part(invoice_number, '-', 3) AS INTEGER)), 0)
+        FROM billing.invoices WHERE invoice_number LIKE $1
+        """,
+        [f"INV-{year}-%"],
+    ).fetchall()
+    return int(rows[0][0])
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection, invoice: Invoice, rendered: Rendered, policy: str, reason: str | None
+) -> None:
+    buyer = invoice.buyer
+    connection.execute(
+        """
+        INSERT INTO billing.invoices
+        VALUES ($1, $2, $3, $4, 'issued', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, NULL)
+        """,
+        [
+            invoice.number,
+            buyer.tenant_id,
+            str(invoice.month),
+            invoice.kind,
+            invoice.currency,
+            invoice.net_minor,
+            invoice.tax_minor,
+            invoice.total_minor,
+            invoice.issued_at,
+            buyer.name,
+            buyer.country,
+            buyer.email,
+            reason,
+            rendered.template,
+            rendered.sha256,
+            policy,
+        ],
+    )
+    lines = connection.appender("billing.invoice_lines")
+    lines.append_rows([(invoice.number, *astuple(line)) for line in invoice.lines])
+    lines.flush()
+
+
+def _lines(connection: duckdb.DuckDBPyConnection, number: str) -> tuple[Line, ...]:
+    rows = connection.execute(
+        """
+        SELECT
+            line_no, kind, description, provider, account_id, account_name, line_item, margin_rule_id, quantity, unit,
+            billed_exact, amount_minor
+        FROM billing.invoice_lines WHERE invoice_number = $1 ORDER BY line_no
+        """,
+        [number],
+    ).fetchall()
+    return tuple(Line(*row) for row in rows)

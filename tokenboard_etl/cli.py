@@ -1,0 +1,194 @@
+"""`tokenboard`: a thin face over the jobs. Commands that load or close run the Dagster job; no other imports it.
+
+Exit status: 0 done; 1 a run or a check failed; 2 wrong use or configuration. Errors are a line or two on stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tokenboard_etl.connections import require_connections
+from tokenboard_etl.errors import TokenboardError, WrongUse
+from tokenboard_etl.http import redact
+from tokenboard_etl.logs import log_to, show_progress
+from tokenboard_etl.periods import FIRST_DAY, Month, Window, utc_day
+from tokenboard_etl.settings import Settings, load_settings
+
+app = typer.Typer(
+    name="tokenboard",
+    help="What AI providers charge you, turned into what you charge your tenants.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+tenants_app = typer.Typer(help="Who is billed, and for which accounts.", no_args_is_help=True)
+app.add_typer(tenants_app, name="tenants")
+
+out = Console(soft_wrap=True)
+_debug = False
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False) -> None:
+    global _debug
+    _debug = debug
+
+
+@app.command()
+def nightly(
+    from_: Annotated[str | None, typer.Option("--from", metavar="DATE", help="First UTC day.")] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="DATE", help="Last UTC day; yesterday at the latest.")
+    ] = None,
+) -> None:
+    """Extract, load, model, check and publish a window of UTC days (default: yesterday and the days it re-reads)."""
+    settings = load_settings()
+    window = nightly_window(settings, from_, to)
+    require_connections(settings)
+    with _at_work(settings):
+        from assets.run import run_nightly  # Dagster costs seconds, so only here
+
+        run_nightly(settings, window)
+    out.print(f"Loaded {window}; published {settings.published_path}", highlight=False)
+
+
+@app.command()
+def close(
+    month: Annotated[str, typer.Argument(metavar="YYYY-MM")],
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
+    accept_provisional: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Close although days are missing or provisional.")
+    ] = None,
+) -> None:
+    """Issue the month's invoices."""
+    settings = load_settings()
+    parsed = Month.parse(month)
+    with _at_work(settings):
+        from assets.run import run_month_close
+
+        run_month_close(settings, parsed, tenant_id=tenant, accepted_reason=accept_provisional)
+    out.print(f"Closed {parsed}; invoices are in {settings.reports_path / str(parsed)}", highlight=False)
+
+
+@tenants_app.command("import")
+def tenants_import(file: Annotated[Path, typer.Argument(metavar="FILE.csv")]) -> None:
+    """Register tenants and bind their accounts from a CSV file, all of it or nothing."""
+    from tokenboard_etl.tenants.csv_import import import_tenants
+    from tokenboard_etl.warehouse.connection import open_warehouse
+
+    settings = load_settings()
+    with open_warehouse(settings.warehouse_path) as warehouse:
+        done = import_tenants(warehouse, file, settings.now)
+    out.print(f"{done.tenants} tenant(s) new or changed, {done.bindings} account(s) bound", highlight=False)
+
+
+@tenants_app.command("list")
+def tenants_list(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List all tenants."""
+    from tokenboard_etl.tenants.registry import tenants
+    from tokenboard_etl.warehouse.connection import open_warehouse
+
+    settings = load_settings()
+    with open_warehouse(settings.warehouse_path) as warehouse:
+        found = tenants(warehouse)
+    if as_json:
+        typer.echo(json.dumps([asdict(tenant) for tenant in found], ensure_ascii=False, indent=2))
+        return
+    table = Table("tenant_id", "name", "country", "currency", "status")
+    for tenant in found:
+        table.add_row(*map(_plain, (tenant.tenant_id, tenant.name, tenant.country, tenant.currency, tenant.status)))
+    out.print(table if found else "No tenants yet; `tokenboard tenants import FILE.csv` adds them.")
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8080,
+    seed: Annotated[int, typer.Option(help="The world is made from it.")] = 1,
+    scale: Annotated[int, typer.Option(help="How many times larger than the usual world.")] = 1,
+) -> None:
+    """Run both providers locally."""
+    from tokenboard_etl.providers.sandbox.server import serve
+
+    serve(port=port, seed=seed, scale=scale, now=load_settings().simulated_now)
+
+
+@app.command()
+def demo() -> None:
+    """Run everything against the sandbox: import tenants, load two months, close one, publish."""
+    from tokenboard_etl.demo import run_demo
+
+    settings = load_settings()
+    with _at_work(settings):
+        summary = run_demo(settings)
+    out.print(summary)
+
+
+def nightly_window(settings: Settings, first: str | None, last: str | None) -> Window:
+    """The days a nightly run reads; both ends are included."""
+    today = utc_day(settings.now)
+    yesterday = today - timedelta(days=1)
+    end = _day(last) if last else yesterday
+    start = _day(first) if first else min(end, yesterday - timedelta(days=settings.lookback_days))
+    if end > yesterday:
+        raise WrongUse(f"--to {end} is not over in UTC; the last day that can be read is {yesterday}.")
+    if start > end:
+        raise WrongUse(f"--from {start} is after --to {end}.")
+    if start < FIRST_DAY:
+        raise WrongUse(f"--from {start} is before {FIRST_DAY}, where this system begins.")
+    return Window.of_days(start, end)
+
+
+def _day(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a date without a time
+    except ValueError:
+        raise WrongUse(f"{text!r} is not a date; write it as 2026-11-20.") from None
+
+
+def _plain(text: str | None) -> str:
+    """Text from outside, without meaning to the terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text or "").replace("[", r"\[")
+
+
+@contextmanager
+def _at_work(settings: Settings) -> Iterator[None]:
+    with log_to(settings.logs_path), show_progress(out):
+        yield
+
+
+def main() -> None:
+    """The script's entry: turns every error into a line and an exit status."""
+    try:
+        status = app(standalone_mode=False)
+    except TokenboardError as error:
+        _fail(redact(str(error)), error.exit_status)
+    except click.ClickException as error:
+        _fail(f"{error.format_message()} (see tokenboard --help)", 2)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        _fail("Stopped. What was complete is kept; run the same command again to go on.", 1)
+    except Exception as error:  # noqa: BLE001 - the last door: a defect of ours, said plainly
+        _fail(f"A defect in this program: {redact(f'{type(error).__name__}: {error}')} (--debug shows where).", 1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, status: int) -> None:
+    if _debug:
+        import traceback
+
+        sys.stderr.write(redact(traceback.format_exc()))
+    sys.stderr.write(f"tokenboard: {message}\n")
+    sys.exit(status)

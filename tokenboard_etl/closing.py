@@ -1,0 +1,65 @@
+"""Closing a month from end to end: figures brought up to date, checked, invoices issued and written."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from tokenboard_etl.billing.invoice import Invoice
+from tokenboard_etl.billing.issue import close_month, invoices_of, refuse_open_month
+from tokenboard_etl.billing.margins import record_default_margins
+from tokenboard_etl.periods import Month
+from tokenboard_etl.rendering.invoices import render_invoice, write_invoice
+from tokenboard_etl.settings import Settings
+from tokenboard_etl.warehouse.checks import refuse_violations, run_checks
+from tokenboard_etl.warehouse.models import build_models
+
+log = logging.getLogger("tokenboard.close")
+
+
+@dataclass(frozen=True)
+class Closed:
+    """`issued` are the invoices this call issued; `written` all files of the month."""
+
+    month: Month
+    issued: tuple[Invoice, ...]
+    invoices: tuple[Invoice, ...]
+    written: tuple[Path, ...]
+
+
+def bring_up_to_date(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dict[str, int]:
+    """Records the default margins and builds what changed; returns the models' row counts."""
+    record_default_margins(connection, settings.default_multipliers, settings.now)
+    rows = build_models(connection, settings.now, settings.settle_days)
+    log.info("built %d tables", len(rows))
+    return rows
+
+
+def close(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    month: Month,
+    *,
+    tenant_id: str | None = None,
+    accepted_reason: str | None = None,
+) -> Closed:
+    """Issues the month's invoices and writes their files. Done before, it issues nothing and mends missing files."""
+    refuse_open_month(month, settings.now)
+    bring_up_to_date(connection, settings)
+    refuse_violations(run_checks(connection))
+    issued = close_month(
+        connection,
+        month,
+        settings.now,
+        render_invoice,
+        tenant_id=tenant_id,
+        accepted_reason=accepted_reason,
+    )
+    bring_up_to_date(connection, settings)
+    invoices = invoices_of(connection, month)
+    written = [write_invoice(settings.reports_path, invoice) for invoice in invoices]
+    log.info("closed %s: %d invoice(s) issued, %d file(s) in place", month, len(issued), len(written))
+    return Closed(month, tuple(issued), tuple(invoices), tuple(written))

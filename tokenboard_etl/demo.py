@@ -1,0 +1,78 @@
+"""`tokenboard demo`: the whole way once, against the sandbox, in a folder of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from tokenboard_etl.money import exact, format_usd
+from tokenboard_etl.periods import Month, Window, utc_day
+from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sandbox
+from tokenboard_etl.settings import Settings, load_settings
+from tokenboard_etl.tenants.csv_import import import_tenants
+from tokenboard_etl.warehouse.connection import open_warehouse
+
+
+def run_demo(outer: Settings) -> Group:
+    """Loads the two last complete months and the current one, closes the older, publishes; returns what to show.
+
+    Everything lies in TOKENBOARD_HOME/demo, apart from real data; no process is left behind.
+    """
+    from assets.run import run_month_close, run_nightly  # Dagster costs seconds, so only here
+
+    with running_sandbox(now=outer.simulated_now) as sandbox:
+        settings = load_settings(**sandbox.env(), TOKENBOARD_HOME=str(outer.home / "demo"))
+        today = utc_day(settings.now)
+        closing = Month.of(today).previous().previous()
+        _import_tenants(sandbox, settings)
+        run_nightly(settings, Window(closing.first, today))
+        run_month_close(settings, closing)
+    return _summary(settings, closing)
+
+
+def _import_tenants(sandbox: RunningSandbox, settings: Settings) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_warehouse(settings.warehouse_path) as warehouse,
+    ):
+        path = Path(folder) / "tenants.csv"
+        path.write_text(sandbox.world.tenants_csv())
+        import_tenants(warehouse, path, settings.now)
+
+
+def _summary(settings: Settings, closed: Month) -> Group:
+    """The figures as the analysts' file has them, and where to look."""
+    published = duckdb.connect(settings.published_path, read_only=True)
+    try:
+        rows = published.execute(
+            """
+            SELECT tenant_id, sum(cost_usd), sum(billed_usd), sum(margin_usd)
+            FROM billing.tenant_months GROUP BY tenant_id ORDER BY tenant_id = 'unallocated', tenant_id
+            """
+        ).fetchall()
+        invoices = published.execute("SELECT count(*) FROM billing.invoices").fetchall()[0][0]
+    finally:
+        published.close()
+    table = Table("tenant", title="Cost, billed and margin in USD, last three months", title_justify="left")
+    for heading in ("cost", "billed", "margin"):
+        table.add_column(heading, justify="right")
+    for tenant_id, cost, billed, margin in rows:
+        shown = "-" if tenant_id == "unallocated" else format_usd(margin)
+        table.add_row(tenant_id, format_usd(cost), format_usd(billed), shown)
+    with exact():
+        totals = [sum((row[i] for row in rows), Decimal(0)) for i in (1, 2)]
+    table.add_section()
+    table.add_row("all", *map(format_usd, totals), format_usd(totals[1] - totals[0]))
+    where = Text(
+        f"{invoices} invoices   {settings.reports_path / str(closed)}\n"
+        f"DuckDB file   {settings.published_path}\n"
+        f'Look inside:  {Path(".venv/bin")}/python -c "import duckdb; '
+        f"print(duckdb.connect('{settings.published_path}', read_only=True).sql('FROM billing.tenant_months'))\""
+    )
+    return Group(table, where)

@@ -1,0 +1,155 @@
+"""Every failure this system raises on purpose.
+
+    TokenboardError
+    |-- WrongUse                    the command was given something it cannot mean
+    |-- ConfigurationError          the surroundings are not as they must be
+    |   |-- KeyMissing              no key, so there is nothing to read
+    |   `-- KeyRefused              a key of the wrong kind, or without the permission
+    |-- ProviderError               a provider's answer, or the lack of one
+    |   |-- ProviderUnavailable     unreachable, overloaded, cut short: try again
+    |   |-- ProviderRejected        it understood and said no
+    |   |-- MalformedAnswer         the body is not what the contract says
+    |   `-- PaginationStalled       the pages do not come to an end
+    |-- LandingDamaged              bytes on disk are not the bytes that arrived
+    |-- LoadRefused                 the data arrived, and must not replace what we have
+    |-- WarehouseError
+    |   |-- WarehouseBusy           another process is writing: try again
+    |   `-- SchemaTooNew            the file was written by newer code
+    |-- StorageFailed               the disk is full, or not ours to write
+    |-- CheckFailed                 a blocking check found rows; nothing was published
+    `-- RegistryError               tenants and accounts that cannot stand side by side
+
+A message says what happened, where (provider, endpoint, window, tenant) and what to do, in one or two lines,
+and never holds a key. `retryable` says whether the same call can succeed later without anybody's help;
+`exit_status` is what the command line returns.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TokenboardError(Exception):
+    """Base of all. Anything else that escapes is a defect of ours."""
+
+    retryable: ClassVar[bool] = False
+    exit_status: ClassVar[int] = 1
+
+
+class WrongUse(TokenboardError):
+    """An argument that cannot be meant: a month that is not over, a date of tomorrow."""
+
+    exit_status = 2
+
+
+class ConfigurationError(TokenboardError):
+    """A setting is missing, unreadable or contradicts another."""
+
+    exit_status = 2
+
+
+class KeyMissing(ConfigurationError):
+    """No provider is configured, or this one is not."""
+
+
+class KeyRefused(ConfigurationError):
+    """The provider answered 401 or 403, or the key is of a kind that cannot do this."""
+
+    def __init__(self, provider: str, endpoint: str, reason: str, advice: str) -> None:
+        self.provider, self.endpoint, self.reason, self.advice = provider, endpoint, reason, advice
+        super().__init__(f"{provider} refused the key for {endpoint}: {reason}. {advice}")
+
+
+class ProviderError(TokenboardError):
+    """Facts of one exchange. `endpoint` is method and path, `detail` says what happened."""
+
+    advice: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        provider: str,
+        endpoint: str,
+        detail: str,
+        *,
+        status: int | None = None,
+        param: str | None = None,
+        request_id: str | None = None,
+        advice: str | None = None,
+    ) -> None:
+        self.provider, self.endpoint, self.detail = provider, endpoint, detail
+        self.status, self.param, self.request_id = status, param, request_id
+        known_as = f" (request id {request_id})" if request_id else ""
+        hint = self.advice if advice is None else advice
+        super().__init__(f"{provider} {endpoint}: {detail}{known_as}." + (f" {hint}" if hint else ""))
+
+
+class ProviderUnavailable(ProviderError):
+    """No usable answer this time. `retry_after_s` is the provider's own wish, in seconds."""
+
+    retryable = True
+    advice = "Nothing was loaded from it; run the same command again later."
+
+    def __init__(
+        self,
+        provider: str,
+        endpoint: str,
+        detail: str,
+        *,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(provider, endpoint, detail, status=status, request_id=request_id)
+
+
+class ProviderRejected(ProviderError):
+    """A 4xx that another try will not change."""
+
+    advice = "Nothing was loaded from it."
+
+
+class MalformedAnswer(ProviderError):
+    """The body does not follow the contract; `detail` holds the JSON path, the advice names the landed file."""
+
+
+class PaginationStalled(ProviderError):
+    """A cursor that repeats, is missing, or a walk longer than any real answer."""
+
+    advice = "The report would be incomplete, so nothing of it was loaded; report this with the landed pages."
+
+
+class LandingDamaged(TokenboardError):
+    """A landed page is missing or its checksum differs."""
+
+
+class LoadRefused(TokenboardError):
+    """The load contradicts its own request or what is known; the old figures stay."""
+
+
+class WarehouseError(TokenboardError):
+    """The warehouse file could not be used."""
+
+
+class WarehouseBusy(WarehouseError):
+    """Another process holds the writer's lock."""
+
+    retryable = True
+
+
+class SchemaTooNew(WarehouseError):
+    """Migrations in the file that this version does not know."""
+
+
+class StorageFailed(TokenboardError):
+    """The operating system refused a write."""
+
+
+class CheckFailed(TokenboardError):
+    """At least one blocking check returned rows."""
+
+
+class RegistryError(TokenboardError):
+    """A tenant or binding that is invalid or overlaps another."""
+
+    exit_status = 2

@@ -1,0 +1,216 @@
+"""The only importer of httpx: one client per connection, bounded in time, attempts and concurrency.
+
+GET and the one POST that only reads are retried with jitter up to 8 attempts within 5 minutes, obeying
+`Retry-After` up to 120 s. A POST that creates is sent once: neither provider has idempotency keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from pydantic import SecretStr
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_random_exponential,
+)
+
+from tokenboard_etl.errors import (
+    KeyRefused,
+    ProviderError,
+    ProviderRejected,
+    ProviderUnavailable,
+    TokenboardError,
+)
+from tokenboard_etl.providers.wire import Request
+
+log = logging.getLogger("tokenboard.http")
+
+MAX_ATTEMPTS = 8
+MAX_SECONDS_PER_REQUEST = 300
+MAX_RETRY_AFTER_S = 120
+CONCURRENT_REQUESTS = 4
+TIMEOUT = httpx.Timeout(60, connect=10)
+_TRY_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+_SECRET = re.compile(r"\b(sk-|sess-)[A-Za-z0-9_\-]{4,}")
+
+_KEY_ADVICE = {
+    "openai": "It must be an admin key (sk-admin-...) with the scope api.usage.read: set OPENAI_ADMIN_KEY.",
+    "openrouter": "It must be a management key that is not disabled: set OPENROUTER_MANAGEMENT_KEY.",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: the body byte for byte (after the transfer's own compression)."""
+
+    status: int
+    body: bytes
+    request_id: str | None
+
+
+def redact(text: str) -> str:
+    """Blots out anything that looks like a provider's key."""
+    return _SECRET.sub(r"\1[redacted]", text)
+
+
+class Client:
+    """Sends requests for one connection. Use as an async context manager."""
+
+    def __init__(
+        self,
+        provider: str,
+        base_url: str,
+        key: SecretStr,
+        *,
+        headers: dict[str, str] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._provider = provider
+        self._sleep = sleep
+        self._slots = asyncio.Semaphore(CONCURRENT_REQUESTS)
+        self._http = httpx.AsyncClient(
+            base_url=base_url + "/",
+            headers={
+                "Authorization": f"Bearer {key.get_secret_value()}",
+                "User-Agent": "tokenboard-etl",
+                **(headers or {}),
+            },
+            timeout=TIMEOUT,
+            http2=True,
+            follow_redirects=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def send(self, request: Request) -> Answer:
+        """One 2xx answer, or an error of the tree in errors.py."""
+        if not request.repeatable:
+            return await self._send_once(request)
+        attempts = AsyncRetrying(
+            retry=retry_if_exception(lambda error: isinstance(error, TokenboardError) and error.retryable),
+            stop=stop_after_attempt(MAX_ATTEMPTS) | stop_before_delay(MAX_SECONDS_PER_REQUEST),
+            wait=_wait,
+            sleep=self._sleep,
+            before_sleep=_log_retry,
+            reraise=True,
+        )
+        answer: Answer = await attempts(self._send_once, request)
+        return answer
+
+    async def _send_once(self, request: Request) -> Answer:
+        try:
+            async with self._slots:
+                response = await self._http.request(
+                    request.method,
+                    request.path.lstrip("/"),
+                    params=list(request.params),
+                    json=request.body,
+                )
+        except httpx.TimeoutException:
+            raise ProviderUnavailable(request.provider, request.endpoint, "no answer in time") from None
+        except httpx.ConnectError as error:
+            raise ProviderUnavailable(
+                request.provider, request.endpoint, f"cannot reach {self._http.base_url.host} ({error})"
+            ) from None
+        except httpx.TransportError as error:
+            raise ProviderUnavailable(
+                request.provider, request.endpoint, f"the answer broke off ({type(error).__name__})"
+            ) from None
+        return _judge(request, response)
+
+
+def _judge(request: Request, response: httpx.Response) -> Answer:
+    """The answer if it is one, else the error it means."""
+    request_id = response.headers.get("x-request-id") or response.headers.get("cf-ray")
+    if response.is_success:
+        if not response.content.rstrip().endswith((b"}", b"]")):
+            raise ProviderUnavailable(
+                request.provider,
+                request.endpoint,
+                f"the body ends in the middle after {len(response.content)} bytes",
+                request_id=request_id,
+            )
+        return Answer(response.status_code, response.content, request_id)
+    message, param = _error_text(response)
+    said = f"HTTP {response.status_code}" + (f": {message}" if message else "")
+    if response.status_code in (401, 403):
+        raise KeyRefused(request.provider, request.endpoint, said, _KEY_ADVICE[request.provider])
+    if response.status_code in _TRY_AGAIN or (response.status_code == 404 and request.missing_is_outage):
+        raise ProviderUnavailable(
+            request.provider,
+            request.endpoint,
+            said,
+            status=response.status_code,
+            request_id=request_id,
+            retry_after_s=_retry_after(response),
+        )
+    raise ProviderRejected(
+        request.provider,
+        request.endpoint,
+        said,
+        status=response.status_code,
+        param=param,
+        request_id=request_id,
+        advice=_advice(message),
+    )
+
+
+def _error_text(response: httpx.Response) -> tuple[str, str | None]:
+    """Message and parameter name out of an error body; both providers' shapes, and older ones without a wrapper."""
+    try:
+        body: Any = json.loads(response.content)
+    except ValueError:
+        return "", None
+    error = body.get("error", body) if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        return "", None
+    message, param = error.get("message") or error.get("title") or "", error.get("param")
+    return redact(str(message))[:500].rstrip("."), param if isinstance(param, str) else None
+
+
+def _advice(message: str) -> str | None:
+    if "past year" in message:
+        return "The provider keeps one year; ask for later days with --from."
+    return None
+
+
+def _retry_after(response: httpx.Response) -> int | None:
+    value = response.headers.get("retry-after", "")
+    return int(value) if value.isascii() and value.isdigit() else None
+
+
+_backoff = wait_random_exponential(multiplier=0.5, max=30)
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    wish = error.retry_after_s if isinstance(error, ProviderUnavailable) else None
+    if wish is not None:
+        return float(min(wish, MAX_RETRY_AFTER_S))
+    return _backoff(state)
+
+
+def _log_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, ProviderError) and state.next_action:
+        log.warning(
+            "attempt %d failed, waiting %.1f s: %s", state.attempt_number, state.next_action.sleep, error.detail
+        )

@@ -1,0 +1,209 @@
+"""OpenAI's administration API: what to ask and how to read the answer.
+
+| report | endpoint | grain | notes |
+|---|---|---|---|
+| costs | GET /organization/costs | UTC day x project x line item x API key | dollars as text or number; the truth |
+| costs_total | GET /organization/costs | UTC day | the control total: asked apart, not grouped |
+| completions | GET /organization/usage/completions | UTC day x project x model x key x user x batch x tier | tokens |
+| projects | GET /organization/projects | project, as of now | archived ones too: old costs point at them |
+
+Days are UTC and arrive as buckets; a bucket without results is a confirmed zero, a day without a bucket is not.
+Restated for days after the fact, so the caller re-reads. One year back at most.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Generic, TypeVar
+
+from pydantic import Field
+
+from tokenboard_etl.errors import LoadRefused, PaginationStalled, ProviderRejected
+from tokenboard_etl.periods import ONE_DAY, Window, utc_day
+from tokenboard_etl.providers.wire import Fetch, Request, Wire, WireAmount, read
+
+PROVIDER = "openai"
+COSTS_PAGE_DAYS = 180
+USAGE_PAGE_DAYS = 31
+MAX_PAGES = 10_000
+"""More pages than any organization has days and projects: a walk this long goes in circles."""
+
+COSTS_BY = ("project_id", "line_item", "api_key_id")
+COMPLETIONS_BY = ("project_id", "model", "api_key_id", "user_id", "batch", "service_tier")
+
+
+class Amount(Wire):
+    value: WireAmount
+    currency: str
+
+
+class CostRow(Wire):
+    object: str
+    amount: Amount
+    line_item: str | None = None
+    project_id: str | None = None
+    api_key_id: str | None = None
+    quantity: WireAmount | None = None
+    quantity_unit: str | None = None
+
+
+class CompletionsRow(Wire):
+    object: str
+    input_tokens: int
+    output_tokens: int
+    num_model_requests: int
+    input_cached_tokens: int | None = None
+    input_cache_write_tokens: int | None = None
+    input_uncached_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    input_cached_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
+    input_image_tokens: int | None = None
+    input_cached_image_tokens: int | None = None
+    output_image_tokens: int | None = None
+    project_id: str | None = None
+    user_id: str | None = None
+    api_key_id: str | None = None
+    model: str | None = None
+    batch: bool | None = None
+    service_tier: str | None = None
+
+
+Row = TypeVar("Row", CostRow, CompletionsRow)
+
+
+class Bucket(Wire, Generic[Row]):
+    start_time: int
+    end_time: int
+    results: list[Row]
+
+
+class BucketPage(Wire, Generic[Row]):
+    data: list[Bucket[Row]]
+    has_more: bool
+    next_page: str | None = None
+
+
+class Project(Wire):
+    id: str = Field(min_length=1)
+    name: str | None = None
+    created_at: int
+    archived_at: int | None = None
+    status: str | None = None
+    external_key_id: str | None = None
+
+
+class ProjectPage(Wire):
+    data: list[Project]
+    has_more: bool
+    last_id: str | None = None
+
+
+async def costs(fetch: Fetch, window: Window) -> frozenset[date]:
+    """Costs per project, line item and API key. Returns the days the provider confirmed.
+
+    Splitting by API key is refused before a floor date the provider names; the days below it are then asked
+    without the key, so that they carry no `api_key_id`.
+    """
+    try:
+        return await _walk(fetch, _costs(window, COSTS_BY), BucketPage[CostRow], window)
+    except ProviderRejected as refusal:
+        floor = key_floor(refusal)
+        if floor is None or floor <= window.start:
+            raise
+    coarse = Window(window.start, min(floor, window.end))
+    days = await _walk(fetch, _costs(coarse, COSTS_BY[:2]), BucketPage[CostRow], coarse)
+    if floor < window.end:
+        fine = Window(floor, window.end)
+        days |= await _walk(fetch, _costs(fine, COSTS_BY), BucketPage[CostRow], fine)
+    return days
+
+
+async def costs_total(fetch: Fetch, window: Window) -> frozenset[date]:
+    """One ungrouped figure per day: what `costs` must add up to."""
+    return await _walk(fetch, _costs(window, ()), BucketPage[CostRow], window)
+
+
+async def completions(fetch: Fetch, window: Window) -> frozenset[date]:
+    """Token usage of chat completions and responses, by every dimension a price depends on."""
+    request = _bucket_request("/organization/usage/completions", window, COMPLETIONS_BY, USAGE_PAGE_DAYS)
+    return await _walk(fetch, request, BucketPage[CompletionsRow], window)
+
+
+async def projects(fetch: Fetch) -> None:
+    """Every project, archived ones included."""
+    first = Request(PROVIDER, "/organization/projects", (("limit", "100"), ("include_archived", "true")))
+    request, seen = first, set[str]()
+    for _ in range(MAX_PAGES):
+        page = read(ProjectPage, request, await fetch(request))
+        if not page.has_more or not page.data:
+            return
+        after = page.last_id or page.data[-1].id
+        if after in seen:
+            raise PaginationStalled(PROVIDER, request.endpoint, f"the cursor {after!r} came twice")
+        seen.add(after)
+        request = replace(first, params=(*first.params, ("after", after)))
+    raise PaginationStalled(PROVIDER, first.endpoint, f"no end after {MAX_PAGES} pages")
+
+
+def key_floor(refusal: ProviderRejected) -> date | None:
+    """The first day costs can be split by API key, when that is what the provider objected to."""
+    found = re.search(r"group_by=api_key_id is not available.*?on or after (\d{9,11})", refusal.detail)
+    return utc_day(datetime.fromtimestamp(int(found[1]), UTC)) if found else None
+
+
+def _costs(window: Window, group_by: Iterable[str]) -> Request:
+    return _bucket_request("/organization/costs", window, group_by, COSTS_PAGE_DAYS)
+
+
+def _bucket_request(path: str, window: Window, group_by: Iterable[str], page_days: int) -> Request:
+    params = [
+        ("start_time", str(window.start_epoch)),
+        ("end_time", str(window.end_epoch)),
+        ("bucket_width", "1d"),
+        *(("group_by", dimension) for dimension in group_by),
+        ("limit", str(page_days)),
+    ]
+    return Request(PROVIDER, path, tuple(params), missing_is_outage=True)
+
+
+async def _walk(fetch: Fetch, first: Request, model: type[BucketPage[Row]], window: Window) -> frozenset[date]:
+    """Reads all pages of a bucket report; returns the days that had a bucket.
+
+    A token is bound to its exact query, so only `page` changes. An empty page ends the walk even if it names
+    a successor: costs has sent a token past its last bucket, which leads round for ever.
+    """
+    days, seen, request = set[date](), set[str](), first
+    for _ in range(MAX_PAGES):
+        page = read(model, request, await fetch(request))
+        days.update(_covered(page, request, window))
+        if not page.has_more or not page.data:
+            return frozenset(days)
+        if not page.next_page:
+            raise PaginationStalled(PROVIDER, request.endpoint, "has_more is true and next_page is missing")
+        if page.next_page in seen:
+            raise PaginationStalled(PROVIDER, request.endpoint, f"the page token {page.next_page!r} came twice")
+        seen.add(page.next_page)
+        request = replace(first, params=(*first.params, ("page", page.next_page)))
+    raise PaginationStalled(PROVIDER, first.endpoint, f"no end after {MAX_PAGES} pages")
+
+
+def _covered(page: BucketPage[Row], request: Request, window: Window) -> Iterable[date]:
+    for bucket in page.data:
+        day = utc_day(datetime.fromtimestamp(bucket.start_time, UTC))
+        whole = bucket.start_time % 86_400 == 0 and bucket.end_time - bucket.start_time == ONE_DAY.total_seconds()
+        if day not in window or not whole:
+            raise LoadRefused(
+                f"{PROVIDER} {request.endpoint}: a bucket from {bucket.start_time} to {bucket.end_time} does not "
+                f"belong to the days asked for ({window}). Nothing of it was loaded; report this with the landed pages."
+            )
+        for row in bucket.results:
+            if isinstance(row, CostRow) and row.amount.currency.lower() != "usd":
+                raise LoadRefused(
+                    f"{PROVIDER} {request.endpoint}: an amount of {day} is in {row.amount.currency!r}, not USD. "
+                    "Nothing of it was loaded; this system bills from US dollars."
+                )
+        yield day

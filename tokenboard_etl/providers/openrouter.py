@@ -1,0 +1,293 @@
+"""OpenRouter's management API: what to ask and how to read the answer.
+
+| report | endpoint | grain | notes |
+|---|---|---|---|
+| keys | GET /workspaces, GET /keys | key, as of now | every workspace, disabled and expired ones too |
+| analytics | POST /analytics/query | UTC day x key x model, and UTC day x model | the truth of cost; 365 days back |
+| analytics_total | POST /analytics/query | UTC day | the control total: asked apart, not grouped |
+| activity | GET /activity | UTC day x model x endpoint | a cross-check; the last 30 completed days only |
+| credits | GET /credits | account, as of now | bought and used |
+
+Analytics answers with key *names*. Names are no identity: keys are asked for by hash, in groups whose names
+differ, and the names asked for are written into the landing; an unexpected name makes us ask key by key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from pydantic import Field
+
+from tokenboard_etl.errors import KeyRefused, MalformedAnswer, PaginationStalled
+from tokenboard_etl.periods import Window, utc_day
+from tokenboard_etl.providers.wire import Fetch, Request, Wire, WireAmount, WireCount, read
+
+PROVIDER = "openrouter"
+KEYS_PER_PAGE = 100
+WORKSPACES_PER_PAGE = 100
+MAX_PAGES = 10_000
+KEYS_PER_QUERY = 50
+QUERY_DAYS = 31
+ROW_LIMIT = 10_000
+ACTIVITY_DAYS = 30
+METRICS = ("credits_usage", "byok_usage", "request_count")
+
+
+class KeyInfo(Wire):
+    label: str | None = None
+    is_management_key: bool = False
+    is_provisioning_key: bool = False
+
+
+class KeyInfoAnswer(Wire):
+    data: KeyInfo
+
+
+class Workspace(Wire):
+    id: str = Field(min_length=1)
+    name: str
+
+
+class WorkspacePage(Wire):
+    data: list[Workspace]
+    total_count: int
+
+
+class Key(Wire):
+    hash: str = Field(min_length=1)
+    name: str
+    label: str
+    disabled: bool
+    limit: WireAmount | None
+    limit_remaining: WireAmount | None
+    limit_reset: str | None
+    usage: WireAmount
+    usage_daily: WireAmount
+    usage_weekly: WireAmount
+    usage_monthly: WireAmount
+    byok_usage: WireAmount
+    created_at: str
+    workspace_id: str | None = None
+
+
+class KeyPage(Wire):
+    data: list[Key]
+
+
+class Credits(Wire):
+    total_credits: WireAmount
+    total_usage: WireAmount
+
+
+class CreditsAnswer(Wire):
+    data: Credits
+
+
+class ActivityRow(Wire):
+    date: str
+    model: str
+    model_permaslug: str
+    endpoint_id: str
+    provider_name: str
+    usage: WireAmount
+    byok_usage_inference: WireAmount
+    requests: WireCount
+    prompt_tokens: WireCount
+    completion_tokens: WireCount
+    reasoning_tokens: WireCount
+
+
+class ActivityAnswer(Wire):
+    data: list[ActivityRow]
+
+
+class AnalyticsRow(Wire):
+    """The day stands under `date__day` or `created_at__day`; metrics that were not used are null or absent."""
+
+    date__day: str | None = None
+    created_at__day: str | None = None
+    api_key_id: str | None = None
+    model: str | None = None
+    credits_usage: WireAmount | None = None
+    byok_usage: WireAmount | None = None
+    request_count: WireCount | None = None
+
+
+class AnalyticsMetadata(Wire):
+    truncated: bool
+
+
+class AnalyticsData(Wire):
+    data: list[AnalyticsRow]
+    metadata: AnalyticsMetadata
+
+
+class AnalyticsAnswer(Wire):
+    data: AnalyticsData
+
+
+@dataclass(frozen=True)
+class KeyRef:
+    """A key as a cost dimension: its hash is the identity, its name is what analytics answers with."""
+
+    hash: str
+    name: str
+
+
+async def check_key(fetch: Fetch) -> None:
+    """Refuses an inference key: with one, /credits has answered zeros instead of an error."""
+    request = Request(PROVIDER, "/key")
+    info = read(KeyInfoAnswer, request, await fetch(request)).data
+    if not (info.is_management_key or info.is_provisioning_key):
+        raise KeyRefused(
+            PROVIDER,
+            request.endpoint,
+            "it is an inference key, not a management key",
+            "Put a management key (openrouter.ai/settings/management-keys) into OPENROUTER_MANAGEMENT_KEY.",
+        )
+
+
+async def keys(fetch: Fetch) -> list[KeyRef]:
+    """Every key of every workspace. Without a workspace the API lists only the default one's."""
+    found: dict[str, KeyRef] = {}
+    for workspace in await _workspaces(fetch):
+        async for key in _keys_of(fetch, workspace):
+            found[key.hash] = KeyRef(key.hash, key.name)
+    return list(found.values())
+
+
+async def credits(fetch: Fetch) -> None:  # noqa: A001 - the report's name
+    """Credits bought and used by the account."""
+    request = Request(PROVIDER, "/credits")
+    answer = read(CreditsAnswer, request, await fetch(request)).data
+    if answer.total_credits == 0 and answer.total_usage == 0:
+        raise MalformedAnswer(
+            PROVIDER,
+            request.endpoint,
+            "zero credits bought and zero used, which is also what a key without permission is told",
+            advice="The balance is unknown; it is not taken as zero.",
+        )
+
+
+async def activity(fetch: Fetch, window: Window, now: datetime) -> frozenset[date]:
+    """Usage per model and endpoint. Returns the days of the window that are inside the 30-day horizon."""
+    request = Request(PROVIDER, "/activity", missing_is_outage=True)
+    today = utc_day(now)
+    horizon = Window(today - timedelta(days=ACTIVITY_DAYS), today)
+    covered = frozenset(day for day in window.days() if day in horizon)
+    if covered:
+        read(ActivityAnswer, request, await fetch(request))
+    return covered
+
+
+async def analytics_total(fetch: Fetch, window: Window) -> frozenset[date]:
+    """One figure per day for the whole account."""
+    for part in window.chunks(QUERY_DAYS):
+        await _query(fetch, part, (), {})
+    return frozenset(window.days())
+
+
+async def analytics(fetch: Fetch, window: Window, keys: Sequence[KeyRef]) -> frozenset[date]:
+    """Cost per model for the account, and per key and model for every key given."""
+    for part in window.chunks(QUERY_DAYS):
+        await _query(fetch, part, ("model",), {})
+        for group in groups_with_distinct_names(keys):
+            await _query(fetch, part, ("api_key_id", "model"), {k.name: k.hash for k in group})
+    return frozenset(window.days())
+
+
+def groups_with_distinct_names(keys: Iterable[KeyRef], size: int = KEYS_PER_QUERY) -> Iterator[list[KeyRef]]:
+    """Splits keys so that within a group no name stands for two of them."""
+    rest = sorted(keys, key=lambda k: k.hash)
+    while rest:
+        group: dict[str, KeyRef] = {}
+        left = []
+        for key in rest:
+            if key.name in group or len(group) == size:
+                left.append(key)
+            else:
+                group[key.name] = key
+        yield list(group.values())
+        rest = left
+
+
+async def _query(fetch: Fetch, window: Window, dimensions: tuple[str, ...], names: Mapping[str, str]) -> None:
+    """Asks once; asks for less while the answer is truncated or holds a name nobody expected.
+
+    A single key asked for by its hash needs no name: all rows are its own. The load leaves out the pages that
+    were superseded here by the same two rules (sql/raw/openrouter_analytics.sql).
+    """
+    request = _analytics_request(window, dimensions, names)
+    answer = read(AnalyticsAnswer, request, await fetch(request)).data
+    for row in answer.data:
+        if row.date__day is None and row.created_at__day is None:
+            raise MalformedAnswer(PROVIDER, request.endpoint, "$.data.data[*].date__day is missing", status=200)
+    if answer.metadata.truncated:
+        for part, some in _halves(window, names, request):
+            await _query(fetch, part, dimensions, some)
+    elif len(names) > 1 and any(row.api_key_id not in names for row in answer.data):
+        for name, key_hash in names.items():
+            await _query(fetch, window, dimensions, {name: key_hash})
+
+
+def _halves(window: Window, names: Mapping[str, str], request: Request) -> list[tuple[Window, Mapping[str, str]]]:
+    days = (window.end - window.start).days
+    if days > 1:
+        return [(part, names) for part in window.chunks((days + 1) // 2)]
+    if len(names) > 1:
+        items, middle = list(names.items()), len(names) // 2
+        return [(window, dict(items[:middle])), (window, dict(items[middle:]))]
+    raise PaginationStalled(PROVIDER, request.endpoint, f"{window} has more than {ROW_LIMIT} rows in one group")
+
+
+def _analytics_request(window: Window, dimensions: tuple[str, ...], names: Mapping[str, str]) -> Request:
+    body: dict[str, Any] = {
+        "metrics": list(METRICS),
+        "granularity": "day",
+        "limit": ROW_LIMIT,
+        "time_range": {"start": f"{window.start}T00:00:00Z", "end": f"{window.end}T00:00:00Z"},
+    }
+    if dimensions:
+        body["dimensions"] = list(dimensions)
+    if names:
+        body["filters"] = [{"field": "api_key_id", "operator": "in", "value": sorted(names.values())}]
+    context = {"dimensions": list(dimensions), "key_names": dict(names)}
+    return Request(PROVIDER, "/analytics/query", method="POST", body=body, context=context, missing_is_outage=True)
+
+
+async def _workspaces(fetch: Fetch) -> list[Workspace]:
+    found: dict[str, Workspace] = {}
+    for number in range(MAX_PAGES):
+        offset = number * WORKSPACES_PER_PAGE
+        request = Request(PROVIDER, "/workspaces", (("offset", str(offset)), ("limit", str(WORKSPACES_PER_PAGE))))
+        page = read(WorkspacePage, request, await fetch(request))
+        found.update((workspace.id, workspace) for workspace in page.data)
+        if len(found) >= page.total_count:
+            return list(found.values())
+        if not page.data:
+            raise PaginationStalled(
+                PROVIDER, request.endpoint, f"{len(found)} of {page.total_count} workspaces arrived"
+            )
+    raise PaginationStalled(PROVIDER, "GET /workspaces", f"no end after {MAX_PAGES} pages")
+
+
+async def _keys_of(fetch: Fetch, workspace: Workspace) -> AsyncIterator[Key]:
+    """Yields the keys of one workspace: 100 a page, no total and no cursor, so a short page is the last."""
+    first = Request(
+        PROVIDER, "/keys", (("include_disabled", "true"), ("include_expired", "true"), ("workspace_id", workspace.id))
+    )
+    seen = set[str]()
+    for number in range(MAX_PAGES):
+        request = replace(first, params=(*first.params, ("offset", str(number * KEYS_PER_PAGE))))
+        page = read(KeyPage, request, await fetch(request)).data
+        if page and all(key.hash in seen for key in page):
+            raise PaginationStalled(PROVIDER, request.endpoint, f"offset {number * KEYS_PER_PAGE} repeats known keys")
+        for key in page:
+            seen.add(key.hash)
+            yield key
+        if len(page) < KEYS_PER_PAGE:
+            return
+    raise PaginationStalled(PROVIDER, first.endpoint, f"no end after {MAX_PAGES} pages")

@@ -1,0 +1,83 @@
+"""What both providers share: a request as a value, and the strictness with which an answer is read.
+
+Providers build requests and read pages; they never send. `Fetch` is passed in: it sends, retries, lands the
+body and hands back the parsed JSON with every number exact.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from tokenboard_etl.errors import MalformedAnswer
+from tokenboard_etl.money import parse_amount
+
+WireAmount = Annotated[Decimal, BeforeValidator(parse_amount)]
+"""A decimal that may come as a JSON number or as its text; 18 decimals."""
+
+
+def _parse_count(value: object) -> object:
+    """OpenRouter's analytics sends counts as text ("214"), OpenAI as integers."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+
+
+WireCount = Annotated[int, BeforeValidator(_parse_count)]
+
+
+class Wire(BaseModel):
+    """A part of an answer: types are strict, unknown fields are kept (providers add some without notice)."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One exchange, as a value. `report` and `context` are for the landing's manifest only.
+
+    `context` holds what is needed to read the rows later and is not in the body (for example which key hash a
+    name in the answer stands for). `repeatable` says that sending it twice does no harm.
+    `missing_is_outage`: a 404 means the provider is broken, never "no data" (seen on /costs for a day).
+    """
+
+    provider: str
+    path: str
+    params: tuple[tuple[str, str], ...] = ()
+    method: str = "GET"
+    body: Mapping[str, Any] | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+    repeatable: bool = True
+    missing_is_outage: bool = False
+
+    @property
+    def endpoint(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for requests that ask the same of the provider."""
+        return json.dumps([self.method, self.path, self.params, self.body], sort_keys=True, ensure_ascii=False)
+
+
+Fetch = Callable[[Request], Awaitable[Any]]
+"""Sends one request and returns the parsed JSON body (numbers as int or Decimal)."""
+
+W = TypeVar("W", bound=Wire)
+
+
+def read(model: type[W], request: Request, body: Any) -> W:
+    """Validates a parsed body; raises MalformedAnswer with the JSON path of the first field that is wrong."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        path = "$" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        seen = repr(first["input"])[:80]
+        raise MalformedAnswer(
+            request.provider, request.endpoint, f"{path}: {first['msg']}, found {seen}{more}", status=200
+        ) from None

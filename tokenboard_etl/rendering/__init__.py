@@ -1,0 +1,1 @@
+"""From frozen rows to HTML: the same rows give the same bytes."""

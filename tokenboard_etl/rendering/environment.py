@@ -1,0 +1,39 @@
+"""The Jinja environment: everything is escaped, an undefined name is an error."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cache
+
+import jinja2
+from babel.dates import format_date
+from babel.numbers import format_decimal
+
+from tokenboard_etl.money import format_minor
+
+LOCALE = "en_US"
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """Templates from the package `reports`; only these filters touch numbers and dates."""
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("reports", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["money"] = lambda minor, currency: format_minor(minor, currency, LOCALE)
+    templates.filters["quantity"] = _quantity
+    templates.filters["day"] = _day
+    return templates
+
+
+def _quantity(value: Decimal | None) -> str:
+    return "" if value is None else format_decimal(value, locale=LOCALE)
+
+
+def _day(value: date | datetime) -> str:
+    return format_date(value, format="long", locale=LOCALE)

@@ -1,0 +1,35 @@
+"""Renders an invoice value with the current template version, and writes the files of a month."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+from tokenboard_etl.billing.invoice import PROVIDER_NAMES, Invoice, Rendered
+from tokenboard_etl.files import write_atomically
+from tokenboard_etl.rendering.environment import environment
+
+TEMPLATE = "invoice/v1.html"
+
+
+def render_invoice(invoice: Invoice) -> Rendered:
+    """The document as UTF-8 HTML: no script, no external resource."""
+    groups = [
+        (PROVIDER_NAMES[provider], list(lines))
+        for provider, lines in groupby(invoice.lines, key=lambda line: line.provider)
+    ]
+    html = environment().get_template(TEMPLATE).render(invoice=invoice, groups=groups)
+    return Rendered(html.encode(), TEMPLATE)
+
+
+def invoice_path(reports: Path, invoice: Invoice) -> Path:
+    """reports/<month>/<tenant_id>/<number>.html; both parts are made of safe characters."""
+    return reports / str(invoice.month) / invoice.buyer.tenant_id / f"{invoice.number}.html"
+
+
+def write_invoice(reports: Path, invoice: Invoice) -> Path:
+    """Writes the document where it is not there yet with the same bytes; returns its path."""
+    path, html = invoice_path(reports, invoice), render_invoice(invoice).html
+    if not path.exists() or path.read_bytes() != html:
+        write_atomically(path, html)
+    return path

@@ -1,0 +1,147 @@
+"""Every environment variable, once. Nothing else reads the environment."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tokenboard_etl.errors import ConfigurationError
+from tokenboard_etl.money import MULTIPLIER_SCALE, exact
+
+
+class Settings(BaseSettings):
+    """The process's configuration, from the environment and an optional `.env` file in the working directory."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", env_ignore_empty=True, frozen=True, hide_input_in_errors=True
+    )
+
+    openai_admin_key: SecretStr | None = Field(None, validation_alias="OPENAI_ADMIN_KEY")
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    openai_org_id: str | None = Field(None, validation_alias="OPENAI_ORG_ID")
+    openai_base_url: str = Field("https://api.openai.com/v1", validation_alias="OPENAI_BASE_URL")
+    openrouter_management_key: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("OPENROUTER_MANAGEMENT_KEY", "OPENROUTER_PROVISIONING_KEY")
+    )
+    openrouter_base_url: str = Field("https://openrouter.ai/api/v1", validation_alias="OPENROUTER_BASE_URL")
+    home: Path = Field(Path("var"), validation_alias="TOKENBOARD_HOME")
+    profit_margin_percentage: Decimal = Field(
+        Decimal(25), ge=-100, lt=90_000, validation_alias="PROFIT_MARGIN_PERCENTAGE"
+    )
+    openrouter_markup: Decimal = Field(Decimal("1.3"), ge=0, lt=900, validation_alias="OPENROUTER_MARKUP")
+    settle_days: int = Field(4, ge=0, le=60, validation_alias="TOKENBOARD_SETTLE_DAYS")
+    lookback_days: int = Field(4, ge=0, le=364, validation_alias="TOKENBOARD_LOOKBACK_DAYS")
+    simulated_now: datetime | None = Field(None, validation_alias="TOKENBOARD_NOW")
+    dagster_home: Path | None = Field(None, validation_alias="DAGSTER_HOME")
+
+    @field_validator("home", "dagster_home")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path.expanduser().resolve() if path else None
+
+    @field_validator("openai_base_url", "openrouter_base_url")
+    @classmethod
+    def _an_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            raise ValueError("must be an http(s) address without a user name")
+        return url.rstrip("/")
+
+    @field_validator("simulated_now")
+    @classmethod
+    def _aware(cls, instant: datetime | None) -> datetime | None:
+        if instant is not None and instant.tzinfo is None:
+            raise ValueError("needs an offset, for example 2026-11-21T02:00:00Z")
+        return instant
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.lookback_days < self.settle_days:
+            raise ValueError(
+                f"TOKENBOARD_LOOKBACK_DAYS ({self.lookback_days}) is shorter than TOKENBOARD_SETTLE_DAYS "
+                f"({self.settle_days}): a day would never be read after it has settled"
+            )
+        if self.simulated_now and not all(map(_is_loopback, (self.openai_base_url, self.openrouter_base_url))):
+            raise ValueError("TOKENBOARD_NOW is for simulations: every base URL must be on this machine")
+        return self
+
+    @property
+    def admin_key(self) -> SecretStr | None:
+        """The key of the default OpenAI connection."""
+        if self.openai_admin_key:
+            return self.openai_admin_key
+        key = self.openai_api_key
+        return key if key and key.get_secret_value().startswith("sk-admin-") else None
+
+    @property
+    def now(self) -> datetime:
+        """The current instant, UTC; TOKENBOARD_NOW in simulations."""
+        return (self.simulated_now or datetime.now(UTC)).astimezone(UTC)
+
+    @property
+    def settle_time(self) -> timedelta:
+        return timedelta(days=self.settle_days)
+
+    @property
+    def default_multipliers(self) -> dict[str, Decimal]:
+        """Provider to sell-price multiplier, 6 decimals: 25 % is 1.25."""
+        with exact():
+            openai = 1 + self.profit_margin_percentage / 100
+            return {
+                "openai": openai.quantize(MULTIPLIER_SCALE),
+                "openrouter": self.openrouter_markup.quantize(MULTIPLIER_SCALE),
+            }
+
+    @property
+    def warehouse_path(self) -> Path:
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def published_path(self) -> Path:
+        return self.home / "published" / "tokenboard.duckdb"
+
+    @property
+    def landing_path(self) -> Path:
+        return self.home / "landing"
+
+    @property
+    def reports_path(self) -> Path:
+        return self.home / "reports"
+
+    @property
+    def logs_path(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def dagster_path(self) -> Path:
+        return self.dagster_home or self.home / "dagster"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Reads the settings; raises ConfigurationError naming each variable that is wrong, never its value.
+
+    `overrides` are given by variable name (`TOKENBOARD_HOME=...`) and win over the environment.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigurationError(f"The configuration cannot be used: {problems}.") from None
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

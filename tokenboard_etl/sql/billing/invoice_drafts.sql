@@ -1,0 +1,29 @@
+-- The lines each tenant's invoice of a month would have now. Recomputed freely until the month is closed.
+-- grain: UTC month x tenant x provider x account x line item x margin rule
+-- key: month, tenant_id, provider, account_id, line_item, margin_rule_id
+-- month: month
+-- owner: team:billing
+-- column month: UTC month, YYYY-MM.
+-- column tenant_id: Tenant; unallocated spend has no invoice.
+-- column provider: openai or openrouter.
+-- column account_id: Project id or key hash.
+-- column line_item: The provider's line item or model.
+-- column margin_rule_id: The rule that set the price.
+-- column quantity: How much, in unit; NULL where units differ or the provider does not say.
+-- column unit: Unit of the quantity.
+-- column cost_usd: What the provider charges us; never printed.
+-- column billed_exact: The billed figure in USD before rounding.
+SELECT
+    strftime(usage_date, '%Y-%m') AS month,
+    tenant_id,
+    provider,
+    account_id,
+    line_item,
+    margin_rule_id,
+    CASE WHEN count(DISTINCT coalesce(quantity_unit, '')) = 1 THEN sum(quantity) END AS quantity,
+    CASE WHEN count(DISTINCT coalesce(quantity_unit, '')) = 1 THEN max(quantity_unit) END AS unit,
+    sum(cost_usd) AS cost_usd,
+    sum(billed_usd) AS billed_exact
+FROM billing.charges
+WHERE tenant_id <> 'unallocated' AND source = 'provider'
+GROUP BY 1, 2, 3, 4, 5, 6

@@ -1,0 +1,25 @@
+-- grain: UTC day x project x line item x API key, of one load
+-- key: usage_date, project_id, line_item, api_key_id
+-- owner: team:data
+-- Rows arrive split finer than asked, so equal keys are summed. A missing amount leaves cost_usd NULL, which the
+-- table refuses: a sum that skips what it cannot read would be a lower bill.
+WITH bucket AS (
+    SELECT unnest(from_json(body, '{"data": [{"start_time": "BIGINT", "results": [{
+        "amount": {"value": "DECIMAL(38,18)"}, "line_item": "VARCHAR", "project_id": "VARCHAR", "api_key_id": "VARCHAR",
+        "quantity": "DECIMAL(25,9)", "quantity_unit": "VARCHAR"}]}]}').data) AS bucket
+    FROM landed
+),
+cost AS (
+    SELECT make_timestamp(bucket.start_time * 1000000)::DATE AS usage_date, unnest(bucket.results) AS row FROM bucket
+)
+SELECT
+    usage_date,
+    coalesce(row.project_id, '') AS project_id,
+    coalesce(row.line_item, '') AS line_item,
+    coalesce(row.api_key_id, '') AS api_key_id,
+    CASE WHEN count(row.amount.value) = count(*) THEN sum(row.amount.value) END AS cost_usd,
+    CASE WHEN count(DISTINCT coalesce(row.quantity_unit, '')) = 1 THEN sum(row.quantity) END AS quantity,
+    CASE WHEN count(DISTINCT coalesce(row.quantity_unit, '')) = 1 THEN max(row.quantity_unit) END AS quantity_unit,
+    count(*) AS provider_rows
+FROM cost
+GROUP BY 1, 2, 3, 4

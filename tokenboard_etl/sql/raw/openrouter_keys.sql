@@ -1,0 +1,24 @@
+-- grain: key, as of the load's day
+-- key: key_hash
+-- owner: team:data
+WITH key AS (
+    SELECT unnest(from_json(body, '{"data": [{"hash": "VARCHAR", "name": "VARCHAR", "label": "VARCHAR", "workspace_id": "VARCHAR",
+        "disabled": "BOOLEAN", "limit": "DECIMAL(38,18)", "limit_remaining": "DECIMAL(38,18)", "limit_reset": "VARCHAR",
+        "usage": "DECIMAL(38,18)", "byok_usage": "DECIMAL(38,18)", "created_at": "VARCHAR"}]}').data) AS row
+    FROM landed
+    WHERE path = '/keys'
+)
+SELECT
+    row.hash AS key_hash,
+    any_value(row.name) AS name,
+    any_value(row.label) AS label,
+    any_value(row.workspace_id) AS workspace_id,
+    any_value(row.disabled) AS disabled,
+    any_value(row.limit) AS limit_usd,
+    any_value(row.limit_remaining) AS limit_remaining_usd,
+    any_value(row.limit_reset) AS limit_reset,
+    max(row.usage) AS usage_usd,
+    max(row.byok_usage) AS byok_usage_usd,
+    any_value(row.created_at) AS created_at
+FROM key
+GROUP BY 1

@@ -1,0 +1,31 @@
+-- OpenRouter's usage per model and endpoint: a cross-check of cost, and its tokens.
+-- grain: UTC day x connection x endpoint x model x provider behind it
+-- key: usage_date, connection_id, endpoint_id, model_permaslug, provider_name
+-- month: usage_date
+-- owner: team:data
+-- column usage_date: UTC day.
+-- column connection_id: The OpenRouter account.
+-- column model: Model.
+-- column model_permaslug: Model with its version.
+-- column endpoint_id: Endpoint the requests went to.
+-- column provider_name: Who ran the model.
+-- column cost_usd: OpenRouter credits deducted.
+-- column byok_usage_usd: What the provider charges the own key directly, at list price; never deducted from credits.
+-- column requests: Requests.
+-- column prompt_tokens: Input tokens.
+-- column completion_tokens: Output tokens, reasoning included.
+-- column reasoning_tokens: Reasoning part of the output.
+SELECT
+    usage_date,
+    connection_id,
+    model,
+    model_permaslug,
+    endpoint_id,
+    provider_name,
+    cost_usd,
+    byok_usage_usd,
+    requests,
+    prompt_tokens,
+    completion_tokens,
+    reasoning_tokens
+FROM raw.openrouter_activity

@@ -1,0 +1,1 @@
+"""Who is billed, and which provider accounts are theirs from when until when."""

@@ -1,0 +1,116 @@
+"""`tenants import`: a CSV file becomes tenants and bindings, all of it or nothing.
+
+Columns: tenant_id, name, industry, country, currency, billing_email, openai_project_id, openrouter_key_hash,
+valid_from. A tenant may stand on several rows, one per account.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+import polars as pl
+from babel.numbers import list_currencies
+
+from tokenboard_etl.errors import RegistryError
+from tokenboard_etl.tenants.names import check_tenant_id, clean_name, tenant_id_for
+from tokenboard_etl.tenants.registry import Binding, Tenant, bind, rerate_open_months, save_tenant, tenants
+from tokenboard_etl.warehouse.connection import transaction
+
+COLUMNS = (
+    "tenant_id",
+    "name",
+    "industry",
+    "country",
+    "currency",
+    "billing_email",
+    "openai_project_id",
+    "openrouter_key_hash",
+    "valid_from",
+)
+MAX_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What changed: tenants new or updated, bindings added."""
+
+    tenants: int
+    bindings: int
+
+
+def import_tenants(connection: duckdb.DuckDBPyConnection, path: Path, now: datetime) -> Imported:
+    """Reads the file and writes it in one transaction; the first bad line refuses all of it, naming the line."""
+    rows = list(_rows(path))
+    with transaction(connection):
+        known = {tenant.tenant_id: tenant for tenant in tenants(connection)}
+        ids = {tenant.name.casefold(): tenant.tenant_id for tenant in known.values()}
+        changed, added = set[str](), 0
+        for number, row in enumerate(rows, start=2):
+            try:
+                tenant = _tenant(row, ids)
+                if save_tenant(connection, tenant, known, now):
+                    changed.add(tenant.tenant_id)
+                added += sum(bind(connection, binding, now) for binding in _bindings(row, tenant.tenant_id))
+            except RegistryError as error:
+                raise RegistryError(f"{path.name}, line {number}: {error} Nothing was imported.") from None
+        if changed or added:
+            rerate_open_months(connection)
+    return Imported(len(changed), added)
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise RegistryError(f"{path} is larger than {MAX_BYTES // 2**20} MB; split it.")
+        frame = pl.read_csv(path, infer_schema=False)
+    except OSError as error:
+        raise RegistryError(f"Cannot read {path}: {error.strerror or error}.") from None
+    except pl.exceptions.PolarsError as error:
+        raise RegistryError(f"{path} is not a CSV file in UTF-8: {str(error).splitlines()[0]}") from None
+    if missing := [column for column in COLUMNS if column not in frame.columns]:
+        raise RegistryError(f"{path.name} lacks the column(s) {', '.join(missing)}; it needs {', '.join(COLUMNS)}.")
+    yield from frame.select(COLUMNS).fill_null("").iter_rows(named=True)
+
+
+def _tenant(row: dict[str, str], ids: dict[str, str]) -> Tenant:
+    name = clean_name(row["name"])
+    given = row["tenant_id"].strip()
+    tenant_id = check_tenant_id(given) if given else ids.get(name.casefold()) or tenant_id_for(name, ids.values())
+    if (owner := ids.setdefault(name.casefold(), tenant_id)) != tenant_id:
+        raise RegistryError(f"The name {name!r} belongs to the tenant {owner} already; {tenant_id} needs another.")
+    country, currency = row["country"].strip().upper(), row["currency"].strip().upper() or "USD"
+    if country and not re.fullmatch(r"[A-Z]{2}", country):
+        raise RegistryError(f"{country!r} is not a two-letter country code.")
+    if currency not in list_currencies():
+        raise RegistryError(f"{currency!r} is not an ISO 4217 currency code.")
+    industry, email = row["industry"].strip(), row["billing_email"].strip()
+    return Tenant(
+        tenant_id,
+        name,
+        clean_name(industry, "industry") if industry else None,
+        country or None,
+        currency,
+        clean_name(email, "billing e-mail") if email else None,
+    )
+
+
+def _bindings(row: dict[str, str], tenant_id: str) -> Iterator[Binding]:
+    accounts = (
+        ("openai", "project", row["openai_project_id"].strip()),
+        ("openrouter", "key", row["openrouter_key_hash"].strip()),
+    )
+    for provider, kind, account_id in accounts:
+        if account_id:
+            yield Binding(tenant_id, provider, kind, account_id, _day(row["valid_from"].strip()))
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise RegistryError(f"valid_from is {text!r}; write the first day as 2026-01-31.") from None

@@ -1,0 +1,131 @@
+"""Tenants and their accounts: reading, and binding without overlap."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from datetime import date, datetime
+
+import duckdb
+
+from tokenboard_etl.errors import RegistryError
+from tokenboard_etl.warehouse.load import mark_months
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A customer who is billed. `currency` is ISO 4217, `country` ISO 3166 alpha-2."""
+
+    tenant_id: str
+    name: str
+    industry: str | None
+    country: str | None
+    currency: str
+    billing_email: str | None
+    status: str = "active"
+
+    @property
+    def description(self) -> str:
+        return f"Project for {self.name} - {self.industry or 'unspecified'}"
+
+
+@dataclass(frozen=True)
+class Binding:
+    """From `valid_from` (included) until `valid_until` (excluded) the account's spend is the tenant's."""
+
+    tenant_id: str
+    provider: str
+    kind: str
+    account_id: str
+    valid_from: date
+    valid_until: date | None = None
+
+    def overlaps(self, other: Binding) -> bool:
+        """Whether both claim the same account on some day."""
+        same = (self.provider, self.kind, self.account_id) == (other.provider, other.kind, other.account_id)
+        return (
+            same
+            and (other.valid_until is None or self.valid_from < other.valid_until)
+            and (self.valid_until is None or other.valid_from < self.valid_until)
+        )
+
+
+def tenants(connection: duckdb.DuckDBPyConnection) -> list[Tenant]:
+    """All tenants by id."""
+    rows = connection.execute(
+        """
+        SELECT tenant_id, name, industry, country, currency, billing_email, status
+        FROM registry.tenants ORDER BY tenant_id
+        """
+    ).fetchall()
+    return [Tenant(*row) for row in rows]
+
+
+def bindings_of(connection: duckdb.DuckDBPyConnection, provider: str, account_id: str) -> list[Binding]:
+    """Who has had an account, oldest binding first."""
+    rows = connection.execute(
+        """
+        SELECT tenant_id, provider, kind, account_id, valid_from, valid_until
+        FROM registry.accounts WHERE provider = $1 AND account_id = $2 ORDER BY valid_from
+        """,
+        [provider, account_id],
+    ).fetchall()
+    return [Binding(*row) for row in rows]
+
+
+def save_tenant(connection: duckdb.DuckDBPyConnection, tenant: Tenant, known: dict[str, Tenant], now: datetime) -> bool:
+    """Registers a tenant or updates what is known of it, also in `known` (by id); True if something changed."""
+    if known.get(tenant.tenant_id) == tenant:
+        return False
+    if tenant.tenant_id in known:
+        connection.execute(
+            """
+            UPDATE registry.tenants
+            SET name = $2, industry = $3, description = $4, country = $5, currency = $6, billing_email = $7, status = $8
+            WHERE tenant_id = $1
+            """,
+            _columns(tenant),
+        )
+    else:
+        connection.execute(
+            "INSERT INTO registry.tenants VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)", [*_columns(tenant), now]
+        )
+    known[tenant.tenant_id] = tenant
+    return True
+
+
+def bind(connection: duckdb.DuckDBPyConnection, binding: Binding, now: datetime) -> bool:
+    """Adds a binding; False if it is there already. Raises RegistryError if somebody else has the account."""
+    for existing in bindings_of(connection, binding.provider, binding.account_id):
+        if existing == binding:
+            return False
+        if existing.overlaps(binding):
+            until = f"until {existing.valid_until}" if existing.valid_until else "without an end"
+            raise RegistryError(
+                f"{binding.provider} {binding.kind} {binding.account_id} belongs to {existing.tenant_id} from "
+                f"{existing.valid_from} {until}; it cannot be bound to {binding.tenant_id} from {binding.valid_from}. "
+                "End the first binding, or correct the date."
+            )
+    connection.execute(
+        "INSERT INTO registry.accounts VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        [*astuple(binding), now],
+    )
+    return True
+
+
+def rerate_open_months(connection: duckdb.DuckDBPyConnection) -> None:
+    """Has the models built again for every loaded month; issued invoices are records and stay."""
+    months = connection.execute("SELECT DISTINCT strftime(usage_date, '%Y-%m') FROM ops.load_days").fetchall()
+    mark_months(connection, {month for (month,) in months})
+
+
+def _columns(tenant: Tenant) -> list[str | None]:
+    return [
+        tenant.tenant_id,
+        tenant.name,
+        tenant.industry,
+        tenant.description,
+        tenant.country,
+        tenant.currency,
+        tenant.billing_email,
+        tenant.status,
+    ]

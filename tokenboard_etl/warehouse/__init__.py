@@ -1,0 +1,1 @@
+"""DuckDB: one working file with one writer, and SQL in files."""

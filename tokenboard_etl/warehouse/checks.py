@@ -1,0 +1,101 @@
+"""Identities, not samples: a check is a SELECT of what must not be there.
+
+Besides the files in sql/checks, every model with a key is checked to be unique by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import duckdb
+
+from tokenboard_etl.errors import CheckFailed
+from tokenboard_etl.warehouse.load import quoted
+from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, names_in, read_sql
+
+ROWS_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Check:
+    """`table` is what the check is about; `blocking` stops publication."""
+
+    name: str
+    table: str
+    title: str
+    blocking: bool
+    query: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one check: how many rows violate it, and the first few, readable."""
+
+    check: Check
+    violations: int
+    examples: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        return self.violations == 0
+
+    def __str__(self) -> str:
+        return f"{self.check.name} ({self.check.table}): {self.violations} row(s), first: {'; '.join(self.examples)}"
+
+
+@cache
+def all_checks() -> tuple[Check, ...]:
+    """Every check there is, by name."""
+    files = [read_sql(name) for name in names_in("checks")]
+    written = [
+        Check(file.table, file.tags["asset"], file.title, file.tags["severity"] == "blocking", file.query)
+        for file in files
+    ]
+    keyed = [
+        Check(
+            f"{model.table}_key_is_unique",
+            model.name,
+            f"{model.name} has one row per {', '.join(model.key)}.",
+            True,
+            _duplicates(model),
+        )
+        for model in models_in_order()
+        if model.schema != "staging"
+    ]
+    return tuple(sorted(written + keyed, key=lambda check: check.name))
+
+
+def run_checks(connection: duckdb.DuckDBPyConnection, checks: Sequence[Check] | None = None) -> list[Finding]:
+    """Runs the given checks (all by default)."""
+    return [_run(connection, check) for check in (all_checks() if checks is None else checks)]
+
+
+def refuse_violations(findings: Sequence[Finding]) -> None:
+    """Raises CheckFailed if a blocking check found anything."""
+    failed = [finding for finding in findings if not finding.passed and finding.check.blocking]
+    if failed:
+        raise CheckFailed(
+            f"{len(failed)} blocking check(s) failed, so nothing was published: "
+            + " | ".join(map(str, failed))
+            + ". The published file is the one of before."
+        )
+
+
+def _duplicates(model: SqlFile) -> str:
+    keys = ", ".join(model.key)
+    return f"SELECT {keys}, count(*) AS rows FROM {quoted(model.name)} GROUP BY {keys} HAVING count(*) > 1"  # noqa: S608 - our own files
+
+
+def _run(connection: duckdb.DuckDBPyConnection, check: Check) -> Finding:
+    relation = f"({check.query})"
+    count = connection.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0]  # noqa: S608 - our own files
+    if not count:
+        return Finding(check, 0, ())
+    result = connection.execute(f"SELECT * FROM {relation} LIMIT {ROWS_SHOWN}")  # noqa: S608 - our own files
+    names = [column[0] for column in result.description]
+    rows = tuple(
+        ", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in result.fetchall()
+    )
+    return Finding(check, int(count), rows)

@@ -1,0 +1,110 @@
+"""Opens the working file for its single writer.
+
+DuckDB refuses a second process, and Dagster's pools hold only under its daemon, so the writer's lock is an own
+`flock` beside the file: the kernel frees it when a process dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from tokenboard_etl.errors import StorageFailed, WarehouseBusy, WarehouseError
+from tokenboard_etl.files import storage_errors
+from tokenboard_etl.warehouse.migrations import migrate
+
+log = logging.getLogger("tokenboard.warehouse")
+
+WAIT_SECONDS = 600
+
+
+@contextmanager
+def open_warehouse(
+    path: Path,
+    *,
+    wait_seconds: float = WAIT_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The working file, locked, migrated and in UTC. Waits for another writer, then raises WarehouseBusy."""
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with _writer_lock(path.with_suffix(".lock"), wait_seconds, sleep), driver_errors(path):
+        connection = duckdb.connect(path)
+        try:
+            configure(connection)
+            migrate(connection)
+            yield connection
+        finally:
+            connection.close()
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commits at the end; rolls back on any error and lets it through."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+@contextmanager
+def driver_errors(path: Path) -> Iterator[None]:
+    """Translates what DuckDB reports about its file; a defect in our SQL stays what it is."""
+    try:
+        yield
+    except duckdb.Error as error:
+        text = str(error)
+        if "No space left" in text or "Disk quota" in text or "out of disk space" in text.lower():
+            raise StorageFailed(
+                f"Cannot write {path}: the disk is full. Nothing half-written is used; "
+                "free space and run the same command again."
+            ) from error
+        if isinstance(error, duckdb.IOException):
+            raise WarehouseError(f"Cannot use {path}: {text.splitlines()[0]}") from error
+        raise
+
+
+def configure(connection: duckdb.DuckDBPyConnection) -> None:
+    """Settings every connection has: UTC, and nothing is downloaded or loaded at run time."""
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET autoinstall_known_extensions = false")
+    connection.execute("SET allow_community_extensions = false")
+
+
+@contextmanager
+def _writer_lock(path: Path, wait_seconds: float, sleep: Callable[[float], None]) -> Iterator[None]:
+    with storage_errors(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        deadline = time.monotonic() + wait_seconds
+        told = False
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            if time.monotonic() >= deadline:
+                raise WarehouseBusy(
+                    f"Process {holder} has been writing {path.with_suffix('.duckdb').name} for more than "
+                    f"{wait_seconds:.0f} s. Wait for it to end, or stop it, and run the same command again."
+                )
+            if not told:
+                log.info("waiting for process %s, which is writing the warehouse", holder)
+                told = True
+            sleep(0.2)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

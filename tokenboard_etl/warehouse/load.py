@@ -1,0 +1,190 @@
+"""From landed pages into raw tables: one transaction per load.
+
+`replace_window` deletes the days the provider confirmed and inserts what it said about them, also when that is
+nothing. Doing it twice changes nothing, and an older read never replaces a newer one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Sequence
+from datetime import date
+
+import duckdb
+
+from tokenboard_etl.landing import Landing
+from tokenboard_etl.periods import Month, utc_day
+from tokenboard_etl.warehouse.connection import transaction
+from tokenboard_etl.warehouse.sql_files import read_sql
+
+log = logging.getLogger("tokenboard.load")
+
+MAX_BODY_BYTES = 512 * 1024 * 1024
+
+
+def raw_table(provider: str, report: str) -> str:
+    """Where a report's rows go; also the name of the SQL file that reads its pages."""
+    return f"raw.{provider}_{report}"
+
+
+def loaded_ids(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Loads that are in the warehouse already."""
+    return {load_id for (load_id,) in connection.execute("SELECT load_id FROM ops.loads").fetchall()}
+
+
+def load_landing(connection: duckdb.DuckDBPyConnection, landing: Landing) -> int:
+    """Loads one landing that is not loaded yet; returns the raw rows written."""
+    landing.verify()
+    table = raw_table(landing.provider, landing.report)
+    with transaction(connection):
+        _expose_pages(connection, landing)
+        if landing.days:
+            days = _days_not_read_since(connection, landing)
+            rows = replace_window(connection, table, landing, "usage_date", days)
+            _record_days(connection, table, landing, days)
+            mark_months(connection, {str(Month.of(day)) for day in days})
+        else:
+            days = [utc_day(landing.started_at)]
+            rows = replace_window(connection, table, landing, "snapshot_date", days)
+        _record_load(connection, landing, rows, superseded=not days)
+    log.info("loaded %d rows of %s %s (%s)", rows, landing.connection_id, landing.report, landing.window)
+    return rows
+
+
+def replace_window(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    landing: Landing,
+    date_column: str,
+    days: Sequence[date],
+) -> int:
+    """Replaces the given days of one connection by what the landed pages say about them."""
+    target = quoted(table)
+    connection.execute(
+        f"DELETE FROM {target} WHERE connection_id = $connection AND list_contains($days::DATE[], {date_column})",  # noqa: S608 - names are ours
+        {"connection": landing.connection_id, "days": list(days)},
+    )
+    snapshot = date_column == "snapshot_date"
+    dated = "$snapshot AS snapshot_date, *" if snapshot else "*"
+    query = f"""
+        INSERT INTO {target} BY NAME
+        SELECT $connection AS connection_id, $load AS load_id, *
+        FROM (SELECT {dated} FROM ({read_sql(table).query}))
+        WHERE list_contains($days::DATE[], {date_column})
+    """  # noqa: S608 - names and files are ours
+    values: dict[str, object] = {
+        "connection": landing.connection_id,
+        "load": landing.load_id,
+        "days": list(days),
+    }
+    if snapshot:
+        values["snapshot"] = days[0]
+    return int(connection.execute(query, values).fetchall()[0][0])
+
+
+def mark_months(connection: duckdb.DuckDBPyConnection, months: Collection[str]) -> None:
+    """Notes that the models of these months must be built again."""
+    for month in sorted(months):
+        connection.execute("INSERT INTO ops.dirty_months VALUES ($1)", [month])
+
+
+def quoted(name: str) -> str:
+    """schema.table with both parts quoted."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+
+
+def _expose_pages(connection: duckdb.DuckDBPyConnection, landing: Landing) -> None:
+    """Makes the bodies readable as the table `landed` (page_no, path, context, body), read by DuckDB itself."""
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE landed_page (file VARCHAR, page_no BIGINT, path VARCHAR, context JSON)"
+    )
+    files = []
+    for page in landing.pages:
+        file = str(landing.folder / page.file)
+        files.append(file)
+        path = json.loads(page.request)[1]
+        context = json.dumps(page.context, ensure_ascii=False)
+        connection.execute("INSERT INTO landed_page VALUES ($1, $2, $3, $4)", [file, page.number, path, context])
+    if not files:
+        connection.execute(
+            "CREATE OR REPLACE TEMP VIEW landed AS SELECT page_no, path, context, NULL::JSON AS body FROM landed_page"
+        )
+        return
+    connection.execute("SET VARIABLE landed_files = $1", [files])
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP VIEW landed AS
+        SELECT page_no, path, context, json AS body
+        FROM read_json_objects(getvariable('landed_files'), format = 'unstructured', compression = 'zstd',
+            filename = true, maximum_object_size = {MAX_BODY_BYTES}) AS object
+        JOIN landed_page ON landed_page.file = object.filename
+        """  # noqa: S608 - a number of ours
+    )
+
+
+def _days_not_read_since(connection: duckdb.DuckDBPyConnection, landing: Landing) -> list[date]:
+    """The landing's days without those a load that began later has already brought."""
+    newer = connection.execute(
+        """
+        SELECT DISTINCT usage_date FROM ops.load_days
+        WHERE connection_id = $1 AND report = $2 AND started_at > $3
+        """,
+        [landing.connection_id, landing.report, landing.started_at],
+    ).fetchall()
+    return sorted(set(landing.days) - {day for (day,) in newer})
+
+
+def _record_days(connection: duckdb.DuckDBPyConnection, table: str, landing: Landing, days: Sequence[date]) -> None:
+    has_cost = connection.execute(
+        """
+        SELECT count(*) FROM duckdb_columns()
+        WHERE schema_name || '.' || table_name = $1 AND column_name = 'cost_usd'
+        """,
+        [table],
+    ).fetchall()[0][0]
+    # OpenRouter's rows of the whole account have no key_hash; the keys' rows are parts of them.
+    whole = "key_hash IS NULL" if table == "raw.openrouter_analytics" else "true"
+    total = f"coalesce(sum(cost_usd) FILTER ({whole}), 0)" if has_cost else "NULL"
+    connection.execute(
+        f"""
+        INSERT INTO ops.load_days
+        SELECT $load, $connection, $provider, $report, day, $started, $finished, count(raw.usage_date),
+            {total}
+        FROM (SELECT unnest($days::DATE[]) AS day) LEFT JOIN (
+            SELECT * FROM {quoted(table)} WHERE connection_id = $connection
+        ) AS raw ON raw.usage_date = day
+        GROUP BY day
+        """,  # noqa: S608 - names are ours
+        {
+            "load": landing.load_id,
+            "connection": landing.connection_id,
+            "provider": landing.provider,
+            "report": landing.report,
+            "started": landing.started_at,
+            "finished": landing.finished_at,
+            "days": list(days),
+        },
+    )
+
+
+def _record_load(connection: duckdb.DuckDBPyConnection, landing: Landing, rows: int, *, superseded: bool) -> None:
+    connection.execute(
+        "INSERT INTO ops.loads VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        [
+            landing.load_id,
+            landing.connection_id,
+            landing.provider,
+            landing.report,
+            landing.window.start,
+            landing.window.end,
+            landing.started_at,
+            landing.finished_at,
+            len(landing.pages),
+            rows,
+            sum(page.bytes for page in landing.pages),
+            landing.sha256,
+            round((landing.finished_at - landing.started_at).total_seconds(), 3),
+            "superseded" if superseded else "loaded",
+        ],
+    )

@@ -1,0 +1,92 @@
+"""Builds the derived tables: each is one SELECT in a file, built month by month in one transaction.
+
+Staging only renames and casts, so it is views; everything after it is tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import duckdb
+
+from tokenboard_etl.periods import Month
+from tokenboard_etl.warehouse.connection import transaction
+from tokenboard_etl.warehouse.load import quoted
+from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order
+
+
+def build_models(connection: duckdb.DuckDBPyConnection, now: datetime, settle_days: int) -> dict[str, int]:
+    """Builds every model for the months whose input changed; returns table name to its row count.
+
+    A table whose columns changed, or that is not there yet, is built whole. All or nothing becomes visible.
+    """
+    with transaction(connection):
+        connection.execute("DELETE FROM ops.clock")
+        connection.execute("INSERT INTO ops.clock VALUES ($1, $2)", [now, settle_days])
+        months = [
+            Month.parse(month)
+            for (month,) in connection.execute("SELECT DISTINCT month FROM ops.dirty_months ORDER BY 1").fetchall()
+        ]
+        for model in models_in_order():
+            _build(connection, model, months)
+        connection.execute("DELETE FROM ops.dirty_months")
+    return {model.name: row_count(connection, model.name) for model in models_in_order()}
+
+
+def row_count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    """Rows of a table."""
+    return int(connection.execute(f"SELECT count(*) FROM {quoted(table)}").fetchall()[0][0])  # noqa: S608 - quoted
+
+
+def _build(connection: duckdb.DuckDBPyConnection, model: SqlFile, months: Sequence[Month]) -> None:
+    target, query = quoted(model.name), model.query
+    if model.schema == "staging":
+        connection.execute(f"CREATE OR REPLACE VIEW {target} AS {query}")
+        _comment(connection, model, "VIEW")
+        return
+    connection.execute(f"CREATE TEMP VIEW shape AS {query}")
+    wanted = connection.execute("DESCRIBE shape").fetchall()
+    connection.execute("DROP VIEW shape")
+    if not _same_columns(connection, model, wanted):
+        connection.execute(f"CREATE OR REPLACE TABLE {target} AS {query}")
+        _comment(connection, model, "TABLE")
+    elif model.month_column is None:
+        connection.execute(f"DELETE FROM {target}")  # noqa: S608 - quoted
+        connection.execute(f"INSERT INTO {target} BY NAME {query}")
+    else:
+        for month in months:
+            condition, values = _in_month(model, wanted, month)
+            connection.execute(f"DELETE FROM {target} WHERE {condition}", values)  # noqa: S608 - quoted
+            connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM ({query}) WHERE {condition}", values)  # noqa: S608 - quoted
+
+
+def _in_month(model: SqlFile, columns: Sequence[tuple[object, ...]], month: Month) -> tuple[str, dict[str, object]]:
+    column = model.month_column
+    types = {name: kind for name, kind, *_ in columns}
+    if types[column] == "VARCHAR":
+        return f'"{column}" = $month', {"month": str(month)}
+    return f'"{column}" >= $start AND "{column}" < $end', {"start": month.window.start, "end": month.window.end}
+
+
+def _same_columns(connection: duckdb.DuckDBPyConnection, model: SqlFile, wanted: Sequence[tuple[object, ...]]) -> bool:
+    existing = connection.execute(
+        """
+        SELECT column_name, data_type FROM duckdb_columns()
+        WHERE schema_name = $1 AND table_name = $2 ORDER BY column_index
+        """,
+        [model.schema, model.table],
+    ).fetchall()
+    return existing == [(name, kind) for name, kind, *_ in wanted]
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, model: SqlFile, kind: str) -> None:
+    target, about = quoted(model.name), f"{model.title} Grain: {model.tags['grain']}."
+    connection.execute(f"COMMENT ON {kind} {target} IS {_literal(about)}")
+    for column, text in model.columns.items():
+        connection.execute(f'COMMENT ON COLUMN {target}."{column}" IS {_literal(text)}')
+
+
+def _literal(text: str) -> str:
+    """COMMENT takes no parameters; the text is from our own files."""
+    return "'" + text.replace("'", "''") + "'"
