@@ -1,0 +1,44 @@
+# The one door. On a fresh machine with Python 3.11+, pip, make and git: `make demo`, then `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PRISM := tests/prism/node_modules/.bin/prism
+
+.PHONY: demo test check lint types setup dev lock clean
+
+demo: $(VENV)/.ready  ## everything once, against the sandbox
+	@$(BIN)/tokenboard demo
+
+test: lint types setup  ## everything: lint, types, tests
+	$(BIN)/pytest
+
+check: lint types  ## the fast part of `test`
+	$(BIN)/pytest -m "not slow and not prism"
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready
+	$(BIN)/mypy
+
+setup: $(VENV)/.ready  ## Prism too, where node is at hand
+	@if command -v npm >/dev/null && [ ! -x $(PRISM) ]; then cd tests/prism && npm ci --ignore-scripts --silent; fi
+
+dev: $(VENV)/.ready  ## Dagster's UI over this folder's workspace.yaml
+	$(BIN)/dagster dev -w workspace.yaml
+
+lock: $(VENV)/.ready  ## pin the newest allowed versions, with hashes and without any host
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-strip-extras --upgrade --extra dev pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) tests/prism/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11, 3.12 or 3.13 is needed; try make PYTHON=python3.11" \
+		if not (3, 11) <= sys.version_info[:2] < (3, 14) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,72 @@
+"""Fixtures every test may use, and the guard that keeps all of them on this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sandbox
+from tokenboard_etl.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[1]
+CONTRACTS = ROOT.parent / "shared" / "contracts"
+
+NOW = datetime(2026, 6, 15, 2, 0, tzinfo=UTC)
+"""The night most tests play in."""
+
+
+def _refuse_foreign_sockets(event: str, args: tuple[Any, ...]) -> None:
+    """An audit hook: no test reaches beyond loopback, whatever library opens the socket."""
+    if event not in ("socket.connect", "socket.sendto", "socket.getaddrinfo"):
+        return
+    address = args[0] if event == "socket.getaddrinfo" else args[1]
+    host = address[0] if isinstance(address, tuple) else address
+    if isinstance(host, bytes):
+        host = host.decode(errors="replace")
+    if host is None or (isinstance(address, str) and event != "socket.getaddrinfo"):  # a Unix socket
+        return
+    try:
+        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = str(host).endswith(".invalid")  # never resolves; a test of that asks for it
+    if not local:
+        raise PermissionError(f"a test tried to reach {host!r}; only loopback is allowed")
+
+
+sys.addaudithook(_refuse_foreign_sockets)
+
+
+@pytest.fixture(autouse=True)
+def _no_configuration_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A test sees no variable and no .env file of whoever runs it."""
+    for name in Settings.model_fields.values():
+        aliases = getattr(name.validation_alias, "choices", [name.validation_alias])
+        for alias in aliases:
+            monkeypatch.delenv(str(alias), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def _shared_sandbox() -> Iterator[RunningSandbox]:
+    with running_sandbox(now=NOW) as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(_shared_sandbox: RunningSandbox) -> Iterator[RunningSandbox]:
+    """Both providers on loopback, at NOW, without faults."""
+    yield _shared_sandbox
+    _shared_sandbox.clear_faults()
+    _shared_sandbox.set_clock(NOW)
+
+
+@pytest.fixture
+def settings(sandbox: RunningSandbox, tmp_path: Path) -> Settings:
+    """Settings for a fresh home that talk to the sandbox, at NOW."""
+    return load_settings(**sandbox.env(), TOKENBOARD_HOME=str(tmp_path / "home"), TOKENBOARD_NOW=NOW.isoformat())
