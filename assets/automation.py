@@ -1,7 +1,6 @@
 """Jobs and schedules. Steps of a job run one after the other in one process: there is one writer."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import dagster as dg
 
@@ -9,7 +8,7 @@ from assets.invoices import DOCUMENTS, ISSUED
 from assets.partitions import range_tags
 from assets.publishing import PUBLISHED
 from assets.tables import asset_key
-from tokenboard_etl.periods import Window, utc_day
+from tokenboard_etl.periods import lookback_window, utc_day
 from tokenboard_etl.settings import load_settings
 
 NIGHTLY_GROUPS = ("landing", "raw", "staging", "usage", "credits", "ops", "billing", "published")
@@ -31,14 +30,8 @@ month_close = dg.define_asset_job(
 )
 
 
-def lookback_window(today_start: Window, lookback_days: int) -> Window:
-    """Yesterday and the days before it that are read again."""
-    return Window(today_start.start - timedelta(days=lookback_days), today_start.end)
-
-
 @dg.schedule(job=nightly, cron_schedule="0 2 * * *", execution_timezone="UTC")
 def nightly_02_utc(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """Yesterday, and the days before it that providers may still restate."""
-    yesterday = utc_day(context.scheduled_execution_time) - timedelta(days=1)
-    window = lookback_window(Window.of_days(yesterday, yesterday), load_settings().lookback_days)
-    yield dg.RunRequest(run_key=str(yesterday), tags=range_tags(window))
+    window = lookback_window(utc_day(context.scheduled_execution_time), load_settings().lookback_days)
+    yield dg.RunRequest(run_key=str(window.last), tags=range_tags(window))

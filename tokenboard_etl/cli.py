@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +23,7 @@ from tokenboard_etl.connections import require_connections
 from tokenboard_etl.errors import TokenboardError, WrongUse
 from tokenboard_etl.http import redact
 from tokenboard_etl.logs import log_to, show_progress
-from tokenboard_etl.periods import FIRST_DAY, Month, Window, utc_day
+from tokenboard_etl.periods import FIRST_DAY, Month, Window, lookback_window, utc_day
 from tokenboard_etl.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -139,12 +139,11 @@ def demo() -> None:
 
 def nightly_window(settings: Settings, first: str | None, last: str | None) -> Window:
     """The days a nightly run reads; both ends are included."""
-    today = utc_day(settings.now)
-    yesterday = today - timedelta(days=1)
-    end = _day(last) if last else yesterday
-    start = _day(first) if first else min(end, yesterday - timedelta(days=settings.lookback_days))
-    if end > yesterday:
-        raise WrongUse(f"--to {end} is not over in UTC; the last day that can be read is {yesterday}.")
+    usual = lookback_window(utc_day(settings.now), settings.lookback_days)
+    end = _day(last) if last else usual.last
+    start = _day(first) if first else min(end, usual.start)
+    if end > usual.last:
+        raise WrongUse(f"--to {end} is not over in UTC; the last day that can be read is {usual.last}.")
     if start > end:
         raise WrongUse(f"--from {start} is after --to {end}.")
     if start < FIRST_DAY:

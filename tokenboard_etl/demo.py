@@ -66,9 +66,9 @@ def _summary(settings: Settings, closed: Month) -> Group:
         shown = "-" if tenant_id == "unallocated" else format_usd(margin)
         table.add_row(tenant_id, format_usd(cost), format_usd(billed), shown)
     with exact():
-        totals = [sum((row[i] for row in rows), Decimal(0)) for i in (1, 2)]
+        cost, billed, margin = (sum((row[i] for row in rows), Decimal(0)) for i in (1, 2, 3))
     table.add_section()
-    table.add_row("all", *map(format_usd, totals), format_usd(totals[1] - totals[0]))
+    table.add_row("all", *map(format_usd, (cost, billed, margin)))
     where = Text(
         f"{invoices} invoices   {settings.reports_path / str(closed)}\n"
         f"DuckDB file   {settings.published_path}\n"

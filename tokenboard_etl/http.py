@@ -33,7 +33,7 @@ from tokenboard_etl.errors import (
     ProviderUnavailable,
     TokenboardError,
 )
-from tokenboard_etl.providers.wire import Request
+from tokenboard_etl.providers.wire import Request, encode
 
 log = logging.getLogger("tokenboard.http")
 
@@ -122,7 +122,8 @@ class Client:
                     request.method,
                     request.path.lstrip("/"),
                     params=list(request.params),
-                    json=request.body,
+                    content=None if request.body is None else encode(request.body),
+                    headers=None if request.body is None else {"Content-Type": "application/json"},
                 )
         except httpx.TimeoutException:
             raise ProviderUnavailable(request.provider, request.endpoint, "no answer in time") from None

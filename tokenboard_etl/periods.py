@@ -77,6 +77,11 @@ class Window:
         return f"{self.start}..{self.last}"
 
 
+def lookback_window(today: date, lookback_days: int) -> Window:
+    """Yesterday and the days before it that are read again every night."""
+    return Window(today - timedelta(days=lookback_days + 1), today)
+
+
 @dataclass(frozen=True, order=True)
 class Month:
     """A UTC billing month, written YYYY-MM."""

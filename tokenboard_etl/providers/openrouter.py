@@ -17,9 +17,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from tokenboard_etl.errors import KeyRefused, MalformedAnswer, PaginationStalled
 from tokenboard_etl.periods import Window, utc_day
@@ -75,6 +76,13 @@ class Key(Wire):
 
 class KeyPage(Wire):
     data: list[Key]
+
+
+class KeyAnswer(Wire):
+    """The answer to creating a key: `key` is the key itself, shown here and never again."""
+
+    data: Key
+    key: SecretStr
 
 
 class Credits(Wire):
@@ -157,6 +165,13 @@ async def keys(fetch: Fetch) -> list[KeyRef]:
         async for key in _keys_of(fetch, workspace):
             found[key.hash] = KeyRef(key.hash, key.name)
     return list(found.values())
+
+
+async def create_key(fetch: Fetch, name: str, limit_usd: Decimal | None, limit_reset: str | None) -> KeyAnswer:
+    """Creates a key. Never repeated: a second call makes a second key. `limit_usd` None means unlimited."""
+    body = {"name": name, "limit": limit_usd, "limit_reset": limit_reset}
+    request = Request(PROVIDER, "/keys", method="POST", body=body, repeatable=False)
+    return read(KeyAnswer, request, await fetch(request))
 
 
 async def credits(fetch: Fetch) -> None:  # noqa: A001 - the report's name

@@ -1,0 +1,115 @@
+"""What an operator sees in Dagster."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from assets.automation import nightly_02_utc
+from assets.definitions import defs
+from assets.partitions import RANGE_END, RANGE_START
+from tokenboard_etl.warehouse.checks import all_checks
+from tokenboard_etl.warehouse.sql_files import models_in_order
+
+ROOT = Path(__file__).parents[2]
+
+KEYS = [
+    "billing/charges",
+    "billing/invoice_drafts",
+    "billing/invoice_lines",
+    "billing/invoices",
+    "billing/reconciliation",
+    "billing/tenant_days",
+    "billing/tenant_months",
+    "credits/balances",
+    "landing/openai_completions",
+    "landing/openai_costs",
+    "landing/openai_costs_total",
+    "landing/openai_projects",
+    "landing/openrouter_activity",
+    "landing/openrouter_analytics",
+    "landing/openrouter_analytics_total",
+    "landing/openrouter_credits",
+    "landing/openrouter_keys",
+    "ops/source_days",
+    "published/tokenboard",
+    "raw/openai_completions",
+    "raw/openai_costs",
+    "raw/openai_costs_total",
+    "raw/openai_projects",
+    "raw/openrouter_activity",
+    "raw/openrouter_analytics",
+    "raw/openrouter_analytics_total",
+    "raw/openrouter_credits",
+    "raw/openrouter_keys",
+    "registry/accounts",
+    "registry/tenants",
+    "reports/invoices",
+    "staging/account_names",
+    "staging/costs",
+    "staging/openai_costs",
+    "staging/openrouter_costs",
+    "staging/provider_totals",
+    "usage/completions",
+    "usage/openrouter_activity",
+]
+
+
+def test_the_graph_holds_these_assets() -> None:
+    keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
+    assert keys == set(KEYS)
+
+
+def test_every_asset_has_group_owner_kind_description_and_tables_their_columns() -> None:
+    graph = defs.resolve_asset_graph()
+    for node in graph.asset_nodes:
+        name = node.key.to_user_string()
+        assert node.group_name == node.key.path[0], name
+        assert node.owners, name
+        assert node.kinds, name
+        assert node.description, name
+        if node.key.path[0] in ("raw", "staging", "usage", "billing", "ops", "credits", "registry"):
+            columns = node.metadata["dagster/column_schema"].columns
+            assert columns, name
+            assert name.startswith("raw/") or all(column.description for column in columns), name
+
+
+def test_lineage_is_read_from_the_sql() -> None:
+    charges = defs.resolve_asset_graph().get(dg.AssetKey(["billing", "charges"]))
+    assert {key.to_user_string() for key in charges.parent_keys} == {"staging/costs", "registry/accounts"}
+
+
+def test_every_model_is_documented_and_keyed() -> None:
+    for model in models_in_order():
+        assert all((model.title, model.tags["grain"], model.tags["owner"], model.key)), model.name
+
+
+def test_every_check_is_in_dagster_and_the_identities_block() -> None:
+    keys = {key.name for key in defs.resolve_asset_graph().asset_check_keys}
+    assert keys == {check.name for check in all_checks()}
+    blocking = {check.name for check in all_checks() if check.blocking}
+    assert {"difference_is_zero", "control_total_agrees", "every_charge_is_rated", "charges_key_is_unique"} <= blocking
+
+
+def test_the_schedule_at_two_asks_for_yesterday_and_four_days_before() -> None:
+    context = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 11, 20, 2, 0, tzinfo=UTC))
+    (request,) = nightly_02_utc.evaluate_tick(context).run_requests
+    assert nightly_02_utc.cron_schedule == "0 2 * * *"
+    assert nightly_02_utc.execution_timezone == "UTC"
+    assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("2026-11-15", "2026-11-19")
+
+
+def test_the_workspace_file_loads_the_definitions_without_any_configuration(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [Path(sys.executable).parent / "dagster", "definitions", "validate", "-w", "workspace.yaml"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr

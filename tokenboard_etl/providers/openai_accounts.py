@@ -1,0 +1,87 @@
+"""OpenAI's accounts and limits: single questions, and the one call that answers with a key.
+
+| call | endpoint | unit |
+|---|---|---|
+| create_service_account | POST /organization/projects/{id}/service_accounts | the key is shown once |
+| spend_limit | GET /organization/projects/{id}/spend_limit | whole cents; costs are decimal dollars |
+| credit_grants | GET /dashboard/billing/credit_grants | dollars; undocumented, refuses secret keys |
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pydantic import SecretStr
+
+from tokenboard_etl.providers.openai import PROVIDER
+from tokenboard_etl.providers.wire import Fetch, Request, Wire, WireAmount, read
+
+
+class ServiceAccountKey(Wire):
+    """`value` is shown here and never again; it does not show in a repr."""
+
+    id: str
+    value: SecretStr
+    created_at: int
+    expires_at: int | None = None
+
+
+class ServiceAccount(Wire):
+    id: str
+    name: str
+    role: str
+    created_at: int
+    api_key: ServiceAccountKey | None
+
+
+class SpendLimit(Wire):
+    """`threshold_amount` is in whole cents of `currency`."""
+
+    threshold_amount: int
+    currency: str
+    interval: str
+
+
+class CreditGrant(Wire):
+    id: str
+    grant_amount: WireAmount
+    used_amount: WireAmount
+    effective_at: int | Decimal
+    expires_at: int | Decimal | None = None
+
+
+class CreditGrantList(Wire):
+    data: list[CreditGrant]
+
+
+class CreditGrants(Wire):
+    """Dollars of prepaid credit of a personal account."""
+
+    total_granted: WireAmount
+    total_used: WireAmount
+    total_available: WireAmount
+    grants: CreditGrantList
+
+
+async def create_service_account(fetch: Fetch, project_id: str, name: str) -> ServiceAccount:
+    """Creates a service account with a key. Never repeated: a second call makes a second account."""
+    request = Request(
+        PROVIDER,
+        f"/organization/projects/{project_id}/service_accounts",
+        method="POST",
+        body={"name": name},
+        repeatable=False,
+    )
+    return read(ServiceAccount, request, await fetch(request))
+
+
+async def spend_limit(fetch: Fetch, project_id: str) -> SpendLimit:
+    """The project's monthly hard limit. Raises ProviderRejected (404) where none is set."""
+    request = Request(PROVIDER, f"/organization/projects/{project_id}/spend_limit")
+    return read(SpendLimit, request, await fetch(request))
+
+
+async def credit_grants(fetch: Fetch) -> CreditGrants:
+    """Prepaid credit. Raises KeyRefused for every kind of secret key: the balance is then unknown, not zero."""
+    request = Request(PROVIDER, "/dashboard/billing/credit_grants")
+    return read(CreditGrants, request, await fetch(request))
