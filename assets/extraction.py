@@ -15,8 +15,9 @@ from assets.resources import Surroundings
 from assets.tables import column_schema
 from tokenboard_etl.connections import connections
 from tokenboard_etl.errors import TokenboardError
-from tokenboard_etl.extraction import REPORTS, extract
+from tokenboard_etl.extraction import REPORTS, SNAPSHOTS, extract
 from tokenboard_etl.landing import complete_landings
+from tokenboard_etl.periods import Window, utc_day
 from tokenboard_etl.warehouse.catalog import catalog
 from tokenboard_etl.warehouse.load import load_landing, loaded_ids, raw_table
 
@@ -34,9 +35,9 @@ def landing_asset(provider: str, report: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=landing_key(provider, report),
         deps=[] if report == first else [landing_key(provider, first)],
-        partitions_def=daily,
-        backfill_policy=dg.BackfillPolicy.single_run(),
         group_name="landing",
+        partitions_def=None if report in SNAPSHOTS else daily,
+        backfill_policy=None if report in SNAPSHOTS else dg.BackfillPolicy.single_run(),
         kinds={provider, "http"},
         owners=OWNERS,
         description=f"Pages of {provider}'s `{report}` report, byte for byte, for the days asked for.",
@@ -44,7 +45,9 @@ def landing_asset(provider: str, report: str) -> dg.AssetsDefinition:
     def land(
         context: dg.AssetExecutionContext, surroundings: dg.ResourceParam[Surroundings]
     ) -> dg.MaterializeResult[Any]:
-        settings, window = surroundings.settings(), window_of(context)
+        settings = surroundings.settings()
+        today = utc_day(settings.now)
+        window = Window.of_days(today, today) if report in SNAPSHOTS else window_of(context)
         landed, failures = [], list[TokenboardError]()
         for connection in connections(settings, provider):
             try:
@@ -75,9 +78,9 @@ def raw_asset(provider: str, report: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=dg.AssetKey(table.split(".")),
         deps=[landing_key(provider, report)],
-        partitions_def=daily,
-        backfill_policy=dg.BackfillPolicy.single_run(),
         group_name="raw",
+        partitions_def=None if report in SNAPSHOTS else daily,
+        backfill_policy=None if report in SNAPSHOTS else dg.BackfillPolicy.single_run(),
         kinds={"duckdb", "table"},
         owners=OWNERS,
         pool="duckdb_writer",
@@ -90,7 +93,7 @@ def raw_asset(provider: str, report: str) -> dg.AssetsDefinition:
                 surroundings.settings().landing_path, provider, report, without=loaded_ids(warehouse)
             )
             rows = [load_landing(warehouse, landing) for landing in landings]
-        return dg.MaterializeResult(metadata={"loads": len(rows), "dagster/partition_row_count": sum(rows)})
+        return dg.MaterializeResult(metadata={"loads": len(rows), "rows_loaded": sum(rows)})
 
     return load
 

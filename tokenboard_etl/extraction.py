@@ -29,6 +29,9 @@ REPORTS: dict[str, tuple[str, ...]] = {
 }
 """In the order they are read: what names the accounts first."""
 
+SNAPSHOTS = frozenset({"projects", "keys", "credits"})
+"""Reports of how things stand now: they have no days."""
+
 NO_DAYS: frozenset[date] = frozenset()
 
 Clock = Callable[[], datetime]

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from tokenboard_etl.billing.invoice import PROVIDER_NAMES, Invoice, Rendered
+from tokenboard_etl.billing.invoice import PROVIDER_NAMES, Invoice, Line, Rendered
 from tokenboard_etl.files import write_atomically
 from tokenboard_etl.rendering.environment import environment
 
 TEMPLATE = "invoice/v1.html"
 
 
+@dataclass(frozen=True)
+class Group:
+    """The lines of one account, as they stand together on paper."""
+
+    provider: str
+    account_name: str
+    lines: tuple[Line, ...]
+
+    @property
+    def subtotal_minor(self) -> int:
+        return sum(line.amount_minor for line in self.lines)
+
+
 def render_invoice(invoice: Invoice) -> Rendered:
     """The document as UTF-8 HTML: no script, no external resource."""
     groups = [
-        (PROVIDER_NAMES[provider], list(lines))
-        for provider, lines in groupby(invoice.lines, key=lambda line: line.provider)
+        Group(PROVIDER_NAMES[provider], name, tuple(lines))
+        for (provider, _, name), lines in groupby(
+            invoice.lines, key=lambda line: (line.provider, line.account_id, line.account_name)
+        )
     ]
     html = environment().get_template(TEMPLATE).render(invoice=invoice, groups=groups)
     return Rendered(html.encode(), TEMPLATE)

@@ -15,7 +15,7 @@ from tokenboard_etl.errors import CheckFailed
 from tokenboard_etl.warehouse.load import quoted
 from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, names_in, read_sql
 
-ROWS_SHOWN = 5
+ROWS_SHOWN = 3
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 
 import duckdb
 
+from tokenboard_etl.errors import LoadRefused
 from tokenboard_etl.landing import Landing
 from tokenboard_etl.periods import Month, utc_day
 from tokenboard_etl.warehouse.connection import transaction
@@ -34,10 +36,13 @@ def loaded_ids(connection: duckdb.DuckDBPyConnection) -> set[str]:
 
 
 def load_landing(connection: duckdb.DuckDBPyConnection, landing: Landing) -> int:
-    """Loads one landing that is not loaded yet; returns the raw rows written."""
+    """Loads one landing that is not loaded yet; returns the raw rows written.
+
+    Raises LoadRefused, with nothing changed, where a figure that must be there is not.
+    """
     landing.verify()
     table = raw_table(landing.provider, landing.report)
-    with transaction(connection):
+    with _figures_required(landing), transaction(connection):
         _expose_pages(connection, landing)
         if landing.days:
             days = _days_not_read_since(connection, landing)
@@ -92,6 +97,17 @@ def mark_months(connection: duckdb.DuckDBPyConnection, months: Collection[str]) 
 def quoted(name: str) -> str:
     """schema.table with both parts quoted."""
     return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+
+
+@contextmanager
+def _figures_required(landing: Landing) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.ConstraintException as error:
+        raise LoadRefused(
+            f"{landing.provider} {landing.report} ({landing.window}): a figure that must be there is missing "
+            f"({str(error).splitlines()[0]}). Nothing of it was loaded; the answer is kept in {landing.folder}."
+        ) from error
 
 
 def _expose_pages(connection: duckdb.DuckDBPyConnection, landing: Landing) -> None:
