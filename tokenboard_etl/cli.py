@@ -120,10 +120,18 @@ def sandbox(
     seed: Annotated[int, typer.Option(help="The world is made from it.")] = 1,
     scale: Annotated[int, typer.Option(help="How many times larger than the usual world.")] = 1,
 ) -> None:
-    """Run both providers locally."""
-    from tokenboard_etl.providers.sandbox.server import serve
+    """Run both providers locally until interrupted; prints what to set to talk to them."""
+    from tokenboard_etl.providers.sandbox.server import serve, settings_for
+    from tokenboard_etl.providers.sandbox.world import World
 
-    serve(port=port, seed=seed, scale=scale, now=load_settings().simulated_now)
+    for name, value in settings_for(World(seed, scale), port).items():
+        out.print(f"export {name}={value}", highlight=False)
+    try:
+        serve(port=port, seed=seed, scale=scale, now=load_settings().simulated_now)
+    except OSError as error:
+        raise WrongUse(
+            f"Port {port} on 127.0.0.1 cannot be used ({error.strerror}). Choose another with --port."
+        ) from error
 
 
 @app.command()

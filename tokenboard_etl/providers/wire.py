@@ -69,6 +69,7 @@ class Request:
 Fetch = Callable[[Request], Awaitable[Any]]
 """Sends one request and returns the parsed JSON body (numbers as int or Decimal)."""
 
+
 def encode(body: Mapping[str, Any]) -> bytes:
     """A request's body as JSON; a `Decimal` becomes a number literal, digit for digit.
 

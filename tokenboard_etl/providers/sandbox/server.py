@@ -83,13 +83,18 @@ class RunningSandbox:
         return self.sandbox.recorder.matching(part)
 
     def env(self) -> dict[str, str]:
-        """The environment variables that point both default connections at this sandbox."""
-        return {
-            "OPENAI_ADMIN_KEY": self.world.admin_keys[self.world.organizations[0].id],
-            "OPENAI_BASE_URL": self.openai_base_url,
-            "OPENROUTER_MANAGEMENT_KEY": self.world.management_key,
-            "OPENROUTER_BASE_URL": self.openrouter_base_url,
-        }
+        """Variables that point this system at the sandbox, with the first organization's key."""
+        return settings_for(self.world, self.port)
+
+
+def settings_for(world: World, port: int) -> dict[str, str]:
+    """Variables that point this system at a sandbox of this world on this port. Its keys open nothing else."""
+    return {
+        "OPENAI_ADMIN_KEY": world.admin_keys[world.organizations[0].id],
+        "OPENAI_BASE_URL": f"http://{HOST}:{port}/openai/v1",
+        "OPENROUTER_MANAGEMENT_KEY": world.management_key,
+        "OPENROUTER_BASE_URL": f"http://{HOST}:{port}/openrouter/api/v1",
+    }
 
 
 @contextmanager
