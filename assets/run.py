@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +31,28 @@ run_monitoring: {enabled: true, poll_interval_seconds: 30, free_slots_after_run_
 _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def run_nightly(settings: Settings, window: Window) -> None:
-    """Extracts, loads, models, checks and publishes a window."""
-    _run("nightly", settings, tags=range_tags(window))
+def run_nightly(settings: Settings, window: Window, instance: dg.DagsterInstance | None = None) -> None:
+    """Extracts, loads, models, checks and publishes a window.
+
+    The run is recorded in `instance`, or in the one under TOKENBOARD_HOME.
+    """
+    _run("nightly", settings, instance, tags=range_tags(window))
 
 
 def run_month_close(
-    settings: Settings, month: Month, *, tenant_id: str | None = None, accepted_reason: str | None = None
+    settings: Settings,
+    month: Month,
+    instance: dg.DagsterInstance | None = None,
+    *,
+    tenant_id: str | None = None,
+    accepted_reason: str | None = None,
 ) -> None:
     """Issues the month's invoices and publishes."""
     config = {"tenant_id": tenant_id, "accepted_reason": accepted_reason}
     _run(
         "month_close",
         settings,
+        instance,
         partition_key=str(month.first),
         config={"ops": {"close_month": {"config": config}}},
     )
@@ -58,16 +68,17 @@ def instance_for(home: Path) -> dg.DagsterInstance:
 def _run(
     name: str,
     settings: Settings,
+    instance: dg.DagsterInstance | None,
     *,
     tags: Mapping[str, str] | None = None,
     partition_key: str | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> None:
     """Executes a job to its end; raises the error of the first step that failed, or the checks that did."""
-    with instance_for(settings.dagster_path) as instance:
+    with nullcontext(instance) if instance else instance_for(settings.dagster_path) as recorder:
         job = definitions(Surroundings(settings)).resolve_job_def(name)
         result = job.execute_in_process(
-            instance=instance,
+            instance=recorder,
             tags=dict(tags or {}),
             partition_key=partition_key,
             run_config={**_QUIET, **(config or {})},
@@ -83,13 +94,12 @@ def _run(
         for evaluation in result.get_asset_check_evaluations()
         if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR
     ]
-    for event in result.all_events:
-        if event.is_step_failure:
-            raise _as_ours(event)
-    raise CheckFailed(
-        f"{len(failed)} blocking check(s) failed, so nothing was published: {' | '.join(failed)}. "
-        "The published file is the one of before."
-    )
+    if failed:
+        raise CheckFailed(
+            f"{len(failed)} blocking check(s) failed, so nothing was published: {' | '.join(failed)}. "
+            "The published file is the one of before."
+        )
+    raise _as_ours(next(event for event in result.all_events if event.is_step_failure))
 
 
 def _as_ours(event: dg.DagsterEvent) -> Exception:

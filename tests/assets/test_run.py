@@ -1,0 +1,66 @@
+"""The jobs as the command line runs them: what stops them, and what then remains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+import pytest
+
+from assets.run import run_month_close, run_nightly
+from tokenboard_etl.errors import CheckFailed, KeyRefused
+from tokenboard_etl.periods import Month, Window
+from tokenboard_etl.providers.sandbox.server import RunningSandbox
+from tokenboard_etl.settings import Settings, load_settings
+from tokenboard_etl.warehouse.connection import open_warehouse
+
+DAYS = Window(date(2026, 6, 10), date(2026, 6, 15))
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def test_a_blocking_check_stops_publication_and_says_what_it_found(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    run_nightly(settings, DAYS, instance)
+    before = settings.published_path.read_bytes()
+    with open_warehouse(settings.warehouse_path) as warehouse:
+        for tenant in ("a", "b"):
+            warehouse.execute(
+                "INSERT INTO registry.accounts VALUES ($1, 'openai', 'project', 'proj_x', $2, NULL, $3)",
+                [tenant, date(2026, 1, 1), settings.now],
+            )
+    with pytest.raises(CheckFailed, match=r"bindings_do_not_overlap.*account_id=proj_x"):
+        run_nightly(settings, DAYS, instance)
+    assert settings.published_path.read_bytes() == before
+
+
+def test_a_step_that_fails_raises_its_own_error_and_the_other_provider_is_still_loaded(
+    sandbox: RunningSandbox, settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    wrong = {**sandbox.env(), "OPENAI_ADMIN_KEY": "sk-admin-nobody"}
+    refused = load_settings(**wrong, TOKENBOARD_HOME=str(settings.home), TOKENBOARD_NOW=settings.now.isoformat())
+    with pytest.raises(KeyRefused) as caught:
+        run_nightly(refused, DAYS, instance)
+    assert caught.value.exit_status == 2
+    assert "OPENAI_ADMIN_KEY" in str(caught.value)
+    assert not settings.published_path.exists()
+    with open_warehouse(settings.warehouse_path) as warehouse:
+        loaded = warehouse.execute("SELECT DISTINCT provider FROM ops.loads").fetchall()
+    assert loaded == [("openrouter",)]
+
+
+def test_closing_publishes_the_invoices_and_the_closed_state(settings: Settings, instance: dg.DagsterInstance) -> None:
+    may = Month(2026, 5)
+    run_nightly(settings, may.window, instance)
+    run_month_close(settings, may, instance)
+    with open_warehouse(settings.warehouse_path) as warehouse:
+        states = warehouse.execute(
+            "SELECT DISTINCT state FROM billing.tenant_months WHERE month = '2026-05'"
+        ).fetchall()
+    assert states == [("closed",)]
