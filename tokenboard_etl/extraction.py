@@ -32,8 +32,6 @@ REPORTS: dict[str, tuple[str, ...]] = {
 SNAPSHOTS = frozenset({"projects", "keys", "credits"})
 """Reports of how things stand now: they have no days."""
 
-NO_DAYS: frozenset[date] = frozenset()
-
 Clock = Callable[[], datetime]
 
 
@@ -105,7 +103,7 @@ def _landing_fetch(client: Client, opened: OpenLanding, clock: Clock) -> Fetch:
 
 async def _read(
     report: str, fetch: Fetch, window: Window, root: Path, connection: Connection, now: datetime
-) -> frozenset[date]:
+) -> frozenset[date] | None:
     by_window: dict[tuple[str, str], Callable[[Fetch, Window], Awaitable[frozenset[date]]]] = {
         ("openai", "costs"): openai.costs,
         ("openai", "costs_total"): openai.costs_total,
@@ -115,14 +113,14 @@ async def _read(
     match connection.provider, report:
         case "openai", "projects":
             await openai.projects(fetch)
-            return NO_DAYS
+            return None
         case "openrouter", "keys":
             await openrouter.check_key(fetch)
             await openrouter.keys(fetch)
-            return NO_DAYS
+            return None
         case "openrouter", "credits":
             await openrouter.credits(fetch)
-            return NO_DAYS
+            return None
         case "openrouter", "activity":
             return await openrouter.activity(fetch, window, now)
         case "openrouter", "analytics":

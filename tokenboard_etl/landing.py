@@ -55,14 +55,14 @@ class Page:
 
 @dataclass(frozen=True)
 class Landing:
-    """A complete load. `days` are the days the provider confirmed; empty for a snapshot of now."""
+    """A complete load. `days` are the days the provider confirmed; None for a snapshot of now, which has none."""
 
     load_id: str
     connection_id: str
     provider: str
     report: str
     window: Window
-    days: tuple[date, ...]
+    days: tuple[date, ...] | None
     started_at: datetime
     finished_at: datetime
     pages: tuple[Page, ...]
@@ -125,12 +125,12 @@ class OpenLanding:
         self._by_request[page.request] = page
         return page
 
-    def complete(self, days: frozenset[date], finished_at: datetime) -> Landing:
+    def complete(self, days: frozenset[date] | None, finished_at: datetime) -> Landing:
         """Writes the manifest: from here on the load exists."""
         manifest = {
             **self._head,
             "finished_at": finished_at.isoformat(),
-            "days": [str(day) for day in sorted(days)],
+            "days": None if days is None else [str(day) for day in sorted(days)],
             "pages": [asdict(page) for page in self._pages],
         }
         text = json.dumps(manifest, ensure_ascii=False, indent=1)
@@ -234,7 +234,7 @@ def read_landing(folder: Path) -> Landing:
         raw["provider"],
         raw["report"],
         Window(*map(date.fromisoformat, raw["window"])),
-        tuple(map(date.fromisoformat, raw["days"])),
+        None if raw["days"] is None else tuple(map(date.fromisoformat, raw["days"])),
         datetime.fromisoformat(raw["started_at"]),
         datetime.fromisoformat(raw["finished_at"]),
         tuple(Page(**page) for page in raw["pages"]),

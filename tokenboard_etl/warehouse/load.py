@@ -44,15 +44,15 @@ def load_landing(connection: duckdb.DuckDBPyConnection, landing: Landing) -> int
     table = raw_table(landing.provider, landing.report)
     with _figures_required(landing), transaction(connection):
         _expose_pages(connection, landing)
-        if landing.days:
-            days = _days_not_read_since(connection, landing)
+        if landing.days is None:
+            days = [utc_day(landing.started_at)]
+            rows = replace_window(connection, table, landing, "snapshot_date", days)
+        else:
+            days = _days_not_read_since(connection, landing, landing.days)
             rows = replace_window(connection, table, landing, "usage_date", days)
             _record_days(connection, table, landing, days)
             mark_months(connection, {str(Month.of(day)) for day in days})
-        else:
-            days = [utc_day(landing.started_at)]
-            rows = replace_window(connection, table, landing, "snapshot_date", days)
-        _record_load(connection, landing, rows, superseded=not days)
+        _record_load(connection, landing, rows, superseded=bool(landing.days) and not days)
     log.info("loaded %d rows of %s %s (%s)", rows, landing.connection_id, landing.report, landing.window)
     return rows
 
@@ -139,8 +139,10 @@ def _expose_pages(connection: duckdb.DuckDBPyConnection, landing: Landing) -> No
     )
 
 
-def _days_not_read_since(connection: duckdb.DuckDBPyConnection, landing: Landing) -> list[date]:
-    """The landing's days without those a load that began later has already brought."""
+def _days_not_read_since(
+    connection: duckdb.DuckDBPyConnection, landing: Landing, days: Collection[date]
+) -> list[date]:
+    """The given days without those a load that began later has already brought."""
     newer = connection.execute(
         """
         SELECT DISTINCT usage_date FROM ops.load_days
@@ -148,7 +150,7 @@ def _days_not_read_since(connection: duckdb.DuckDBPyConnection, landing: Landing
         """,
         [landing.connection_id, landing.report, landing.started_at],
     ).fetchall()
-    return sorted(set(landing.days) - {day for (day,) in newer})
+    return sorted(set(days) - {day for (day,) in newer})
 
 
 def _record_days(connection: duckdb.DuckDBPyConnection, table: str, landing: Landing, days: Sequence[date]) -> None:
