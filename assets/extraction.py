@@ -14,7 +14,7 @@ from assets.partitions import daily, window_of
 from assets.resources import Surroundings
 from assets.tables import column_schema
 from tokenboard_etl.connections import connections
-from tokenboard_etl.errors import TokenboardError
+from tokenboard_etl.errors import LoadRefused, TokenboardError
 from tokenboard_etl.extraction import REPORTS, SNAPSHOTS, extract
 from tokenboard_etl.landing import complete_landings
 from tokenboard_etl.periods import Window, utc_day
@@ -22,6 +22,8 @@ from tokenboard_etl.warehouse.catalog import catalog
 from tokenboard_etl.warehouse.load import load_landing, loaded_ids, raw_table
 
 OWNERS = ["team:data"]
+ACCEPT_COLLAPSE = "tokenboard/accept_collapse"
+"""Run tag: the reason why settled figures that collapsed are right."""
 
 
 def landing_key(provider: str, report: str) -> dg.AssetKey:
@@ -87,12 +89,19 @@ def raw_asset(provider: str, report: str) -> dg.AssetsDefinition:
         description=f"Rows of {provider}'s `{report}` report, exact, as of the newest read of each day.",
         metadata={"dagster/table_name": table, "dagster/column_schema": column_schema(catalog()[table])},
     )
-    def load(surroundings: dg.ResourceParam[Surroundings]) -> dg.MaterializeResult[Any]:
+    def load(
+        context: dg.AssetExecutionContext, surroundings: dg.ResourceParam[Surroundings]
+    ) -> dg.MaterializeResult[Any]:
+        settings, accepted = surroundings.settings(), context.run.tags.get(ACCEPT_COLLAPSE)
+        rows, failures = list[int](), list[LoadRefused]()
         with surroundings.warehouse() as warehouse:
-            landings = complete_landings(
-                surroundings.settings().landing_path, provider, report, without=loaded_ids(warehouse)
-            )
-            rows = [load_landing(warehouse, landing) for landing in landings]
+            for landing in complete_landings(settings.landing_path, provider, report, without=loaded_ids(warehouse)):
+                try:
+                    rows.append(load_landing(warehouse, landing, settings.settle_time, accepted))
+                except LoadRefused as refused:
+                    failures.append(refused)
+        if failures:
+            raise failures[0]
         return dg.MaterializeResult(metadata={"loads": len(rows), "rows_loaded": sum(rows)})
 
     return load

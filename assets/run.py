@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from assets.definitions import definitions
+from assets.extraction import ACCEPT_COLLAPSE
 from assets.partitions import range_tags
 from assets.resources import Surroundings
 from tokenboard_etl import errors
@@ -31,12 +32,20 @@ run_monitoring: {enabled: true, poll_interval_seconds: 30, free_slots_after_run_
 _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def run_nightly(settings: Settings, window: Window, instance: dg.DagsterInstance | None = None) -> None:
+def run_nightly(
+    settings: Settings,
+    window: Window,
+    instance: dg.DagsterInstance | None = None,
+    *,
+    accept_collapse: str | None = None,
+) -> None:
     """Extracts, loads, models, checks and publishes a window.
 
-    The run is recorded in `instance`, or in the one under TOKENBOARD_HOME.
+    The run is recorded in `instance`, or in the one under TOKENBOARD_HOME. `accept_collapse` is the reason why
+    settled figures that collapsed are right.
     """
-    _run("nightly", settings, instance, tags=range_tags(window))
+    accepted = {ACCEPT_COLLAPSE: accept_collapse} if accept_collapse else {}
+    _run("nightly", settings, instance, tags={**range_tags(window), **accepted})
 
 
 def run_month_close(

@@ -52,6 +52,9 @@ def nightly(
     to: Annotated[
         str | None, typer.Option("--to", metavar="DATE", help="Last UTC day; yesterday at the latest.")
     ] = None,
+    accept_collapse: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Load although settled figures collapsed.")
+    ] = None,
 ) -> None:
     """Extract, load, model, check and publish a window of UTC days (default: yesterday and the days it re-reads)."""
     settings = load_settings()
@@ -60,7 +63,7 @@ def nightly(
     with _at_work(settings):
         from assets.run import run_nightly  # Dagster costs seconds, so only here
 
-        run_nightly(settings, window)
+        run_nightly(settings, window, accept_collapse=accept_collapse)
     out.print(f"Loaded {window}; published {settings.published_path}", highlight=False)
 
 

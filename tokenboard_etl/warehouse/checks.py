@@ -12,8 +12,7 @@ from functools import cache
 import duckdb
 
 from tokenboard_etl.errors import CheckFailed
-from tokenboard_etl.warehouse.load import quoted
-from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, names_in, read_sql
+from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, names_in, quoted, read_sql
 
 ROWS_SHOWN = 3
 

@@ -6,11 +6,10 @@ nothing. Doing it twice changes nothing, and an older read never replaces a newe
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 
 import duckdb
 
@@ -18,11 +17,11 @@ from tokenboard_etl.errors import LoadRefused
 from tokenboard_etl.landing import Landing
 from tokenboard_etl.periods import Month, utc_day
 from tokenboard_etl.warehouse.connection import transaction
-from tokenboard_etl.warehouse.sql_files import read_sql
+from tokenboard_etl.warehouse.pages import expose_pages
+from tokenboard_etl.warehouse.restatements import find_collapse, is_restated, record_restatements
+from tokenboard_etl.warehouse.sql_files import quoted, read_sql
 
 log = logging.getLogger("tokenboard.load")
-
-MAX_BODY_BYTES = 512 * 1024 * 1024
 
 
 def raw_table(provider: str, report: str) -> str:
@@ -35,25 +34,53 @@ def loaded_ids(connection: duckdb.DuckDBPyConnection) -> set[str]:
     return {load_id for (load_id,) in connection.execute("SELECT load_id FROM ops.loads").fetchall()}
 
 
-def load_landing(connection: duckdb.DuckDBPyConnection, landing: Landing) -> int:
+def load_landing(
+    connection: duckdb.DuckDBPyConnection,
+    landing: Landing,
+    settle_time: timedelta,
+    accepted_reason: str | None = None,
+) -> int:
     """Loads one landing that is not loaded yet; returns the raw rows written.
 
-    Raises LoadRefused, with nothing changed, where a figure that must be there is not.
+    Raises LoadRefused, with the old figures untouched, where a figure that must be there is not, or where settled
+    money collapsed and `accepted_reason` does not say why that is right. A refused load is not tried again.
     """
     landing.verify()
-    table = raw_table(landing.provider, landing.report)
-    with _figures_required(landing), transaction(connection):
-        _expose_pages(connection, landing)
-        if landing.days is None:
-            days = [utc_day(landing.started_at)]
-            rows = replace_window(connection, table, landing, "snapshot_date", days)
-        else:
-            days = _days_not_read_since(connection, landing, landing.days)
-            rows = replace_window(connection, table, landing, "usage_date", days)
-            _record_days(connection, table, landing, days)
-            mark_months(connection, {str(Month.of(day)) for day in days})
-        _record_load(connection, landing, rows, superseded=bool(landing.days) and not days)
+    try:
+        with _figures_required(landing), transaction(connection):
+            rows = _load(connection, landing, settle_time, accepted_reason)
+    except LoadRefused:
+        with transaction(connection):
+            _record_load(connection, landing, 0, "refused", None)
+        raise
     log.info("loaded %d rows of %s %s (%s)", rows, landing.connection_id, landing.report, landing.window)
+    return rows
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection, landing: Landing, settle_time: timedelta, accepted_reason: str | None
+) -> int:
+    table = raw_table(landing.provider, landing.report)
+    expose_pages(connection, landing)
+    if landing.days is None:
+        today = [utc_day(landing.started_at)]
+        _stage(connection, table, landing, "snapshot_date", today)
+        rows = replace_window(connection, table, landing, "snapshot_date", today)
+        _record_load(connection, landing, rows, "loaded", None)
+        return rows
+    days = _days_not_read_since(connection, landing, landing.days)
+    _stage(connection, table, landing, "usage_date", days)
+    accepted = None
+    if is_restated(table):
+        collapse = find_collapse(connection, table, landing, days, settle_time)
+        if collapse and not accepted_reason:
+            raise LoadRefused(collapse)
+        accepted = accepted_reason if collapse else None
+        record_restatements(connection, table, landing, days)
+    rows = replace_window(connection, table, landing, "usage_date", days)
+    _record_days(connection, table, landing, days)
+    mark_months(connection, {str(Month.of(day)) for day in days})
+    _record_load(connection, landing, rows, "loaded" if days or not landing.days else "superseded", accepted)
     return rows
 
 
@@ -64,39 +91,46 @@ def replace_window(
     date_column: str,
     days: Sequence[date],
 ) -> int:
-    """Replaces the given days of one connection by what the landed pages say about them."""
+    """Replaces the given days of one connection by what `incoming` holds, also when that is nothing."""
     target = quoted(table)
     connection.execute(
         f"DELETE FROM {target} WHERE connection_id = $connection AND list_contains($days::DATE[], {date_column})",  # noqa: S608 - names are ours
         {"connection": landing.connection_id, "days": list(days)},
     )
-    snapshot = date_column == "snapshot_date"
-    dated = "$snapshot AS snapshot_date, *" if snapshot else "*"
-    query = f"""
-        INSERT INTO {target} BY NAME
-        SELECT $connection AS connection_id, $load AS load_id, *
-        FROM (SELECT {dated} FROM ({read_sql(table).query}))
-        WHERE list_contains($days::DATE[], {date_column})
-    """  # noqa: S608 - names and files are ours
+    return int(connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM incoming").fetchall()[0][0])  # noqa: S608 - quoted
+
+
+def _stage(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    landing: Landing,
+    date_column: str,
+    days: Sequence[date],
+) -> None:
+    """Reads the pages into the temp table `incoming`, in the shape of the raw table."""
     values: dict[str, object] = {
         "connection": landing.connection_id,
         "load": landing.load_id,
         "days": list(days),
     }
-    if snapshot:
-        values["snapshot"] = days[0]
-    return int(connection.execute(query, values).fetchall()[0][0])
+    dated = "*"
+    if date_column == "snapshot_date":
+        dated, values["snapshot"] = "$snapshot AS snapshot_date, *", days[0]
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE incoming AS
+        SELECT $connection AS connection_id, $load AS load_id, *
+        FROM (SELECT {dated} FROM ({read_sql(table).query}))
+        WHERE list_contains($days::DATE[], {date_column})
+        """,  # noqa: S608 - names and files are ours
+        values,
+    )
 
 
 def mark_months(connection: duckdb.DuckDBPyConnection, months: Collection[str]) -> None:
     """Notes that the models of these months must be built again."""
     for month in sorted(months):
         connection.execute("INSERT INTO ops.dirty_months VALUES ($1)", [month])
-
-
-def quoted(name: str) -> str:
-    """schema.table with both parts quoted."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
 
 
 @contextmanager
@@ -110,38 +144,7 @@ def _figures_required(landing: Landing) -> Iterator[None]:
         ) from error
 
 
-def _expose_pages(connection: duckdb.DuckDBPyConnection, landing: Landing) -> None:
-    """Makes the bodies readable as the table `landed` (page_no, path, context, body), read by DuckDB itself."""
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE landed_page (file VARCHAR, page_no BIGINT, path VARCHAR, context JSON)"
-    )
-    files = []
-    for page in landing.pages:
-        file = str(landing.folder / page.file)
-        files.append(file)
-        path = json.loads(page.request)[1]
-        context = json.dumps(page.context, ensure_ascii=False)
-        connection.execute("INSERT INTO landed_page VALUES ($1, $2, $3, $4)", [file, page.number, path, context])
-    if not files:
-        connection.execute(
-            "CREATE OR REPLACE TEMP VIEW landed AS SELECT page_no, path, context, NULL::JSON AS body FROM landed_page"
-        )
-        return
-    connection.execute("SET VARIABLE landed_files = $1", [files])
-    connection.execute(
-        f"""
-        CREATE OR REPLACE TEMP VIEW landed AS
-        SELECT page_no, path, context, json AS body
-        FROM read_json_objects(getvariable('landed_files'), format = 'unstructured', compression = 'zstd',
-            filename = true, maximum_object_size = {MAX_BODY_BYTES}) AS object
-        JOIN landed_page ON landed_page.file = object.filename
-        """  # noqa: S608 - a number of ours
-    )
-
-
-def _days_not_read_since(
-    connection: duckdb.DuckDBPyConnection, landing: Landing, days: Collection[date]
-) -> list[date]:
+def _days_not_read_since(connection: duckdb.DuckDBPyConnection, landing: Landing, days: Collection[date]) -> list[date]:
     """The given days without those a load that began later has already brought."""
     newer = connection.execute(
         """
@@ -186,9 +189,11 @@ def _record_days(connection: duckdb.DuckDBPyConnection, table: str, landing: Lan
     )
 
 
-def _record_load(connection: duckdb.DuckDBPyConnection, landing: Landing, rows: int, *, superseded: bool) -> None:
+def _record_load(
+    connection: duckdb.DuckDBPyConnection, landing: Landing, rows: int, result: str, accepted_reason: str | None
+) -> None:
     connection.execute(
-        "INSERT INTO ops.loads VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        "INSERT INTO ops.loads VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         [
             landing.load_id,
             landing.connection_id,
@@ -203,6 +208,7 @@ def _record_load(connection: duckdb.DuckDBPyConnection, landing: Landing, rows: 
             sum(page.bytes for page in landing.pages),
             landing.sha256,
             round((landing.finished_at - landing.started_at).total_seconds(), 3),
-            "superseded" if superseded else "loaded",
+            result,
+            accepted_reason,
         ],
     )

@@ -12,8 +12,7 @@ import duckdb
 
 from tokenboard_etl.periods import Month
 from tokenboard_etl.warehouse.connection import transaction
-from tokenboard_etl.warehouse.load import quoted
-from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order
+from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, quoted
 
 
 def build_models(connection: duckdb.DuckDBPyConnection, now: datetime, settle_days: int) -> dict[str, int]:

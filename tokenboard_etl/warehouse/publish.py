@@ -12,7 +12,7 @@ import duckdb
 from tokenboard_etl.errors import WarehouseError
 from tokenboard_etl.files import storage_errors, sync_directory
 from tokenboard_etl.warehouse.connection import configure, driver_errors
-from tokenboard_etl.warehouse.load import quoted
+from tokenboard_etl.warehouse.sql_files import quoted
 
 log = logging.getLogger("tokenboard.publish")
 

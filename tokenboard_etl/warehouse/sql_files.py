@@ -91,3 +91,8 @@ def models_in_order() -> tuple[SqlFile, ...]:
     names = {name for schema in MODEL_SCHEMAS for name in names_in(schema)}
     graph = {name: sorted(sources_of(name) & names) for name in sorted(names)}
     return tuple(read_sql(name) for name in TopologicalSorter(graph).static_order())
+
+
+def quoted(name: str) -> str:
+    """schema.table with both parts quoted."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))

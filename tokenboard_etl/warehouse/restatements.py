@@ -1,0 +1,121 @@
+"""What changed against the load before: recorded value by value, and noticed where it looks like a loss.
+
+Works on two relations inside the load's transaction: the raw table as it still is, and the temp table `incoming`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date, timedelta
+
+import duckdb
+
+from tokenboard_etl.landing import Landing
+from tokenboard_etl.warehouse.sql_files import names_in, quoted, read_sql
+
+LARGEST_LOSS_PERCENT = 20
+"""A settled window that loses more of its money than this is not believed without a person's word."""
+
+
+def is_restated(table: str) -> bool:
+    """Whether a raw table holds the cost figures that invoices are made from."""
+    return _projection(table) in names_in("restated")
+
+
+def record_restatements(
+    connection: duckdb.DuckDBPyConnection, table: str, landing: Landing, days: Collection[date]
+) -> int:
+    """Writes every value that is new, changed or gone on days that were loaded before; returns how many."""
+    result = connection.execute(
+        f"""
+        INSERT INTO billing.restatements
+        WITH {_before_and_after(table)},
+        known_days AS (
+            SELECT DISTINCT usage_date FROM ops.load_days WHERE connection_id = $connection AND report = $report
+        ),
+        pairs AS (
+            SELECT
+                coalesce(was.usage_date, now.usage_date) AS usage_date,
+                coalesce(was.account_id, now.account_id) AS account_id,
+                coalesce(was.api_key_id, now.api_key_id) AS api_key_id,
+                coalesce(was.line_item, now.line_item) AS line_item,
+                was.cost_usd AS previous_usd,
+                now.cost_usd AS current_usd
+            FROM was FULL OUTER JOIN now
+                ON was.usage_date = now.usage_date AND was.account_id = now.account_id
+                AND was.api_key_id = now.api_key_id AND was.line_item = now.line_item
+        )
+        SELECT usage_date, $provider, $connection, account_id, api_key_id, line_item, previous_usd, current_usd,
+            coalesce(current_usd, 0) - coalesce(previous_usd, 0), $load, $seen
+        FROM pairs
+        WHERE previous_usd IS DISTINCT FROM current_usd AND usage_date IN (SELECT usage_date FROM known_days)
+        """,  # noqa: S608 - names and files are ours
+        {
+            "connection": landing.connection_id,
+            "days": list(days),
+            "provider": landing.provider,
+            "report": landing.report,
+            "load": landing.load_id,
+            "seen": landing.started_at,
+        },
+    )
+    return int(result.fetchall()[0][0])
+
+
+def find_collapse(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    landing: Landing,
+    days: Collection[date],
+    settle_time: timedelta,
+) -> str | None:
+    """Says what happened if settled days lost more than a fifth of their money, or one of them became empty."""
+    rows = connection.execute(
+        f"""
+        WITH {_before_and_after(table)},
+        settled AS (
+            SELECT DISTINCT usage_date FROM ops.load_days
+            WHERE connection_id = $connection AND report = $report
+                AND started_at >= CAST(usage_date + 1 AS TIMESTAMPTZ) + $settle
+        )
+        SELECT settled.usage_date,
+            (SELECT coalesce(sum(cost_usd), 0) FROM was WHERE was.usage_date = settled.usage_date),
+            (SELECT coalesce(sum(cost_usd), 0) FROM now WHERE now.usage_date = settled.usage_date),
+            (SELECT count(*) FROM now WHERE now.usage_date = settled.usage_date)
+        FROM settled WHERE list_contains($days::DATE[], settled.usage_date) ORDER BY 1
+        """,  # noqa: S608 - names and files are ours
+        {
+            "connection": landing.connection_id,
+            "days": list(days),
+            "report": landing.report,
+            "settle": settle_time,
+        },
+    ).fetchall()
+    before, after = sum(row[1] for row in rows), sum(row[2] for row in rows)
+    emptied = [day for day, was, _, count in rows if was > 0 and not count]
+    lost = before > 0 and after * 100 < before * (100 - LARGEST_LOSS_PERCENT)
+    if not emptied and not lost:
+        return None
+    what = f"{emptied[0]} became empty" if emptied else f"settled days fell from {before:f} to {after:f} USD"
+    return (
+        f"{landing.connection_id} {landing.report} ({landing.window}): {what}. The old figures stay. If the provider "
+        "really took this back, run the same command with --accept-collapse REASON."
+    )
+
+
+def _projection(table: str) -> str:
+    return f"restated.{table.partition('.')[2]}"
+
+
+def _before_and_after(table: str) -> str:
+    """CTEs `was` and `now`: the values of the raw table and of `incoming`, on the days in question."""
+    query = read_sql(_projection(table)).query
+    return f"""
+        was AS (
+            WITH cost_rows AS (
+                SELECT * FROM {quoted(table)}
+                WHERE connection_id = $connection AND list_contains($days::DATE[], usage_date)
+            )
+            SELECT * FROM ({query})
+        ),
+        now AS (WITH cost_rows AS (SELECT * FROM incoming) SELECT * FROM ({query}))"""  # noqa: S608 - names and files are ours
