@@ -139,9 +139,7 @@ def _expose_pages(connection: duckdb.DuckDBPyConnection, landing: Landing) -> No
     )
 
 
-def _days_not_read_since(
-    connection: duckdb.DuckDBPyConnection, landing: Landing, days: Collection[date]
-) -> list[date]:
+def _days_not_read_since(connection: duckdb.DuckDBPyConnection, landing: Landing, days: Collection[date]) -> list[date]:
     """The given days without those a load that began later has already brought."""
     newer = connection.execute(
         """
