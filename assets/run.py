@@ -85,16 +85,18 @@ def _run(
     config: Mapping[str, Any] | None = None,
 ) -> None:
     """Executes a job to its end; raises the error of the first step that failed, or the checks that did."""
-    with _full_disk_named(settings.dagster_path):
-        with nullcontext(instance) if instance else instance_for(settings.dagster_path) as recorder:
-            job = definitions(Surroundings(settings)).resolve_job_def(name)
-            result = job.execute_in_process(
-                instance=recorder,
-                tags=dict(tags or {}),
-                partition_key=partition_key,
-                run_config={**_QUIET, **(config or {})},
-                raise_on_error=False,
-            )
+    with (
+        _full_disk_named(settings.dagster_path),
+        nullcontext(instance) if instance else instance_for(settings.dagster_path) as recorder,
+    ):
+        job = definitions(Surroundings(settings)).resolve_job_def(name)
+        result = job.execute_in_process(
+            instance=recorder,
+            tags=dict(tags or {}),
+            partition_key=partition_key,
+            run_config={**_QUIET, **(config or {})},
+            raise_on_error=False,
+        )
     for evaluation in result.get_asset_check_evaluations():
         if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.WARN:
             log.warning("%s", evaluation.description)
