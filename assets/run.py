@@ -1,19 +1,23 @@
 """Runs a job in this process, for the command line and tests: the same job the schedules run."""
 
+import io
 import logging
-from collections.abc import Mapping
-from contextlib import nullcontext
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
 
 from assets.definitions import definitions
 from assets.extraction import ACCEPT_COLLAPSE
 from assets.partitions import range_tags
 from assets.resources import Surroundings
 from tokenboard_etl import errors
-from tokenboard_etl.errors import CheckFailed, TokenboardError
+from tokenboard_etl.errors import CheckFailed, StorageFailed, TokenboardError
 from tokenboard_etl.files import write_atomically
 from tokenboard_etl.periods import Month, Window
 from tokenboard_etl.settings import Settings
@@ -23,11 +27,17 @@ log = logging.getLogger("tokenboard.run")
 INSTANCE_CONFIG = """\
 # Written once; yours to change.
 telemetry: {enabled: false}
+compute_logs:  # what steps print is the command line's; a copy of it in files would be a second place to leak
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
 concurrency:
   pools: {default_limit: 1, granularity: run}
   runs: {max_concurrent_runs: 2}
 run_monitoring: {enabled: true, poll_interval_seconds: 30, free_slots_after_run_end_seconds: 60}
 """
+
+_FULL = re.compile(r"disk is full|disk I/O error|No space left on device")
+"""How SQLite, which Dagster records runs in, says it."""
 
 _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -84,7 +94,10 @@ def _run(
     config: Mapping[str, Any] | None = None,
 ) -> None:
     """Executes a job to its end; raises the error of the first step that failed, or the checks that did."""
-    with nullcontext(instance) if instance else instance_for(settings.dagster_path) as recorder:
+    with (
+        _full_disk_named(settings.dagster_path),
+        nullcontext(instance) if instance else instance_for(settings.dagster_path) as recorder,
+    ):
         job = definitions(Surroundings(settings)).resolve_job_def(name)
         result = job.execute_in_process(
             instance=recorder,
@@ -111,15 +124,43 @@ def _run(
     raise _as_ours(next(event for event in result.all_events if event.is_step_failure))
 
 
+@contextmanager
+def _full_disk_named(folder: Path) -> Iterator[None]:
+    """Dagster on a full disk: one error of ours instead of SQLite's, and instead of pages of SQL on stderr."""
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            yield
+    except Exception as error:
+        if _FULL.search(str(error)):
+            raise StorageFailed(
+                f"Cannot record the run in {folder}: the disk is full. Nothing half-written is used; "
+                "free space and run the same command again."
+            ) from error
+        raise
+    finally:
+        if not _FULL.search(said.getvalue()):
+            sys.stderr.write(said.getvalue())
+
+
 def _as_ours(event: dg.DagsterEvent) -> Exception:
-    """The exception a step ended with, from what Dagster kept of it."""
-    data = event.step_failure_data.error
-    while data and data.cause:
+    """The exception a step ended with, from what Dagster kept of it: ours, or the deepest cause of a defect."""
+    found = data = event.step_failure_data.error
+    while data:
+        found = data
+        kind = getattr(errors, data.cls_name or "", None)
+        if isinstance(kind, type) and issubclass(kind, TokenboardError):
+            error: Exception = kind.__new__(kind)
+            Exception.__init__(error, _message(data))
+            break
         data = data.cause
-    kind = getattr(errors, data.cls_name or "", None) if data else None
-    message = data.message.partition(": ")[2].strip() if data else "a step failed without a word"
-    if isinstance(kind, type) and issubclass(kind, TokenboardError):
-        error = kind.__new__(kind)
-        Exception.__init__(error, message)
-        return error
-    return RuntimeError(f"step {event.step_key} failed: {data.to_string() if data else message}")
+    else:
+        error = RuntimeError(f"step {event.step_key} failed: {_message(found) if found else 'without a word'}")
+    if found:
+        error.add_note(found.to_string())
+    return error
+
+
+def _message(data: SerializableErrorInfo) -> str:
+    """Dagster keeps "module.Class: message" with a line end."""
+    return str(data.message).partition(": ")[2].strip()

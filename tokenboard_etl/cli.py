@@ -21,9 +21,9 @@ from rich.table import Table
 
 from tokenboard_etl.connections import require_connections
 from tokenboard_etl.errors import TokenboardError, WrongUse
-from tokenboard_etl.http import redact
 from tokenboard_etl.logs import log_to, show_progress
 from tokenboard_etl.periods import FIRST_DAY, Month, Window, lookback_window, utc_day
+from tokenboard_etl.redaction import redact
 from tokenboard_etl.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -186,6 +186,9 @@ def main() -> None:
         status = app(standalone_mode=False)
     except TokenboardError as error:
         _fail(redact(str(error)), error.exit_status)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
     except click.ClickException as error:
         _fail(f"{error.format_message()} (see tokenboard --help)", 2)
     except (KeyboardInterrupt, click.exceptions.Abort):

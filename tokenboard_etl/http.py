@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -34,6 +33,7 @@ from tokenboard_etl.errors import (
     TokenboardError,
 )
 from tokenboard_etl.providers.wire import Request, encode
+from tokenboard_etl.redaction import redact
 
 log = logging.getLogger("tokenboard.http")
 
@@ -43,7 +43,6 @@ MAX_RETRY_AFTER_S = 120
 CONCURRENT_REQUESTS = 4
 TIMEOUT = httpx.Timeout(60, connect=10)
 _TRY_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
-_SECRET = re.compile(r"\b(sk-|sess-)[A-Za-z0-9_\-]{4,}")
 
 _KEY_ADVICE = {
     "openai": "It must be an admin key (sk-admin-...) with the scope api.usage.read: set OPENAI_ADMIN_KEY.",
@@ -58,11 +57,6 @@ class Answer:
     status: int
     body: bytes
     request_id: str | None
-
-
-def redact(text: str) -> str:
-    """Blots out anything that looks like a provider's key."""
-    return _SECRET.sub(r"\1[redacted]", text)
 
 
 class Client:
@@ -142,7 +136,7 @@ def _judge(request: Request, response: httpx.Response) -> Answer:
     """The answer if it is one, else the error it means."""
     request_id = response.headers.get("x-request-id") or response.headers.get("cf-ray")
     if response.is_success:
-        if not response.content.rstrip().endswith((b"}", b"]")):
+        if _cut_short(response.content):
             raise ProviderUnavailable(
                 request.provider,
                 request.endpoint,
@@ -172,6 +166,12 @@ def _judge(request: Request, response: httpx.Response) -> Answer:
         request_id=request_id,
         advice=_advice(message),
     )
+
+
+def _cut_short(body: bytes) -> bool:
+    """Whether a body began as JSON and lacks its end. One that is no JSON at all is not asked for again."""
+    text = body.strip()
+    return not text or (text.startswith((b"{", b"[")) and not text.endswith((b"}", b"]")))
 
 
 def _error_text(response: httpx.Response) -> tuple[str, str | None]:

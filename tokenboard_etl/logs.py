@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tokenboard_etl.files import storage_errors
-from tokenboard_etl.http import redact
+from tokenboard_etl.redaction import redact
 
 ROOT = "tokenboard"
 

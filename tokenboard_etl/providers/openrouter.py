@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import Field, SecretStr
 
-from tokenboard_etl.errors import KeyRefused, MalformedAnswer, PaginationStalled
+from tokenboard_etl.errors import KeyRefused, LoadRefused, MalformedAnswer, PaginationStalled
 from tokenboard_etl.periods import Window, utc_day
 from tokenboard_etl.providers.wire import Fetch, Request, Wire, WireAmount, WireCount, read
 
@@ -238,14 +238,32 @@ async def _query(fetch: Fetch, window: Window, dimensions: tuple[str, ...], name
     request = _analytics_request(window, dimensions, names)
     answer = read(AnalyticsAnswer, request, await fetch(request)).data
     for row in answer.data:
-        if row.date__day is None and row.created_at__day is None:
-            raise MalformedAnswer(PROVIDER, request.endpoint, "$.data.data[*].date__day is missing", status=200)
+        _refuse_other_days(row, request, window)
     if answer.metadata.truncated:
         for part, some in _halves(window, names, request):
             await _query(fetch, part, dimensions, some)
     elif len(names) > 1 and any(row.api_key_id not in names for row in answer.data):
         for name, key_hash in names.items():
             await _query(fetch, window, dimensions, {name: key_hash})
+
+
+def _refuse_other_days(row: AnalyticsRow, request: Request, window: Window) -> None:
+    """A provider that answers about other days has not confirmed ours.
+
+    The day after the last one is let through (and not loaded): whether `time_range.end` is included is not documented.
+    """
+    text = row.date__day or row.created_at__day or ""
+    try:
+        day = date.fromisoformat(text[:10])
+    except ValueError:
+        raise MalformedAnswer(
+            PROVIDER, request.endpoint, f"$.data.data[*].date__day: not a day, found {text[:40]!r}", status=200
+        ) from None
+    if not window.start <= day <= window.end:
+        raise LoadRefused(
+            f"{PROVIDER} {request.endpoint}: a row of {day} does not belong to the days asked for ({window}). "
+            "Nothing of it was loaded; report this with the landed pages."
+        )
 
 
 def _halves(window: Window, names: Mapping[str, str], request: Request) -> list[tuple[Window, Mapping[str, str]]]:

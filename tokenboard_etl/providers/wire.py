@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from tokenboard_etl.errors import MalformedAnswer
 from tokenboard_etl.money import parse_amount
+from tokenboard_etl.redaction import redact
 
 WireAmount = Annotated[Decimal, BeforeValidator(parse_amount)]
 """A decimal that may come as a JSON number or as its text; 18 decimals."""
@@ -97,7 +98,7 @@ def read(model: type[W], request: Request, body: Any) -> W:
         first = error.errors(include_url=False, include_context=False)[0]
         path = "$" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        seen = repr(first["input"])[:80]
+        seen = redact(repr(first["input"]))[:80]
         raise MalformedAnswer(
             request.provider, request.endpoint, f"{path}: {first['msg']}, found {seen}{more}", status=200
         ) from None

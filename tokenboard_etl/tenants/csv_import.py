@@ -65,13 +65,16 @@ def import_tenants(connection: duckdb.DuckDBPyConnection, path: Path, now: datet
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
     try:
+        if not path.is_file():
+            raise RegistryError(f"{path} is not a file.")
         if path.stat().st_size > MAX_BYTES:
             raise RegistryError(f"{path} is larger than {MAX_BYTES // 2**20} MB; split it.")
-        frame = pl.read_csv(path, infer_schema=False)
+        frame = pl.read_csv(path, infer_schema=False, glob=False)
     except OSError as error:
         raise RegistryError(f"Cannot read {path}: {error.strerror or error}.") from None
     except pl.exceptions.PolarsError as error:
-        raise RegistryError(f"{path} is not a CSV file in UTF-8: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise RegistryError(f"{path} is not a CSV file in UTF-8: {reason}. Nothing was imported.") from None
     if missing := [column for column in COLUMNS if column not in frame.columns]:
         raise RegistryError(f"{path.name} lacks the column(s) {', '.join(missing)}; it needs {', '.join(COLUMNS)}.")
     yield from frame.select(COLUMNS).fill_null("").iter_rows(named=True)
