@@ -64,12 +64,12 @@ def _load(
     expose_pages(connection, landing)
     if landing.days is None:
         today = [utc_day(landing.started_at)]
-        _stage(connection, table, landing, "snapshot_date", today)
+        stage(connection, table, landing, "snapshot_date", today)
         rows = replace_window(connection, table, landing, "snapshot_date", today)
         _record_load(connection, landing, rows, "loaded", None)
         return rows
     days = _days_not_read_since(connection, landing, landing.days)
-    _stage(connection, table, landing, "usage_date", days)
+    stage(connection, table, landing, "usage_date", days)
     accepted = None
     if is_restated(table):
         collapse = find_collapse(connection, table, landing, days, settle_time)
@@ -100,7 +100,7 @@ def replace_window(
     return int(connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM incoming").fetchall()[0][0])  # noqa: S608 - quoted
 
 
-def _stage(
+def stage(
     connection: duckdb.DuckDBPyConnection,
     table: str,
     landing: Landing,

@@ -21,15 +21,22 @@ def build_models(connection: duckdb.DuckDBPyConnection, now: datetime, settle_da
     A table whose columns changed, or that is not there yet, is built whole. All or nothing becomes visible.
     """
     with transaction(connection):
-        connection.execute("DELETE FROM ops.clock")
-        connection.execute("INSERT INTO ops.clock VALUES ($1, $2)", [now, settle_days])
-        months = [
-            Month.parse(month)
-            for (month,) in connection.execute("SELECT DISTINCT month FROM ops.dirty_months ORDER BY 1").fetchall()
-        ]
-        for model in models_in_order():
-            _build(connection, model, months)
-        connection.execute("DELETE FROM ops.dirty_months")
+        return build_within(connection, now, settle_days)
+
+
+def build_within(
+    connection: duckdb.DuckDBPyConnection, now: datetime, settle_days: int, *, whole: bool = False
+) -> dict[str, int]:
+    """The same inside the caller's transaction; `whole` builds every table from nothing."""
+    connection.execute("DELETE FROM ops.clock")
+    connection.execute("INSERT INTO ops.clock VALUES ($1, $2)", [now, settle_days])
+    months = [
+        Month.parse(month)
+        for (month,) in connection.execute("SELECT DISTINCT month FROM ops.dirty_months ORDER BY 1").fetchall()
+    ]
+    for model in models_in_order():
+        _build(connection, model, months, whole=whole)
+    connection.execute("DELETE FROM ops.dirty_months")
     return {model.name: row_count(connection, model.name) for model in models_in_order()}
 
 
@@ -38,7 +45,7 @@ def row_count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {quoted(table)}").fetchall()[0][0])  # noqa: S608 - quoted
 
 
-def _build(connection: duckdb.DuckDBPyConnection, model: SqlFile, months: Sequence[Month]) -> None:
+def _build(connection: duckdb.DuckDBPyConnection, model: SqlFile, months: Sequence[Month], *, whole: bool) -> None:
     target, query = quoted(model.name), model.query
     if model.schema == "staging":
         connection.execute(f"CREATE OR REPLACE VIEW {target} AS {query}")
@@ -47,7 +54,7 @@ def _build(connection: duckdb.DuckDBPyConnection, model: SqlFile, months: Sequen
     connection.execute(f"CREATE TEMP VIEW shape AS {query}")
     wanted = connection.execute("DESCRIBE shape").fetchall()
     connection.execute("DROP VIEW shape")
-    if not _same_columns(connection, model, wanted):
+    if whole or not _same_columns(connection, model, wanted):
         connection.execute(f"CREATE OR REPLACE TABLE {target} AS {query}")
         _comment(connection, model, "TABLE")
     elif model.month_column is None:

@@ -1,0 +1,101 @@
+"""Everything derived, made again from the landed bytes alone: no network, and equal tables.
+
+Records stay what they are: loads, registry, margin rules, restatements, issued invoices.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+
+from tokenboard_etl.errors import LandingDamaged
+from tokenboard_etl.landing import Landing, read_landing
+from tokenboard_etl.warehouse.connection import transaction
+from tokenboard_etl.warehouse.load import raw_table, replace_window, stage
+from tokenboard_etl.warehouse.models import build_within
+from tokenboard_etl.warehouse.pages import expose_pages
+from tokenboard_etl.warehouse.sql_files import names_in, quoted
+
+log = logging.getLogger("tokenboard.rebuild")
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a load still stands for: the days of which it is the newest read; None for a snapshot's own day."""
+
+    load_id: str
+    connection_id: str
+    provider: str
+    report: str
+    days: list[date]
+    is_snapshot: bool
+
+    def folder(self, root: Path) -> Path:
+        return root / self.connection_id / self.report / self.load_id
+
+
+def newest_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
+    """The loads that the raw tables are made of, oldest first."""
+    rows = connection.execute(
+        """
+        WITH day_reads AS (
+            SELECT load_id, connection_id, provider, report, usage_date AS day, started_at, false AS is_snapshot
+            FROM ops.load_days
+            UNION ALL
+            SELECT load_id, connection_id, provider, report, CAST(started_at AS DATE), started_at, true
+            FROM ops.loads
+            WHERE result = 'loaded' AND load_id NOT IN (SELECT load_id FROM ops.load_days)
+                AND report IN ('projects', 'keys', 'credits')
+        ),
+        ranked AS (
+            SELECT *, row_number() OVER (
+                PARTITION BY connection_id, report, day ORDER BY started_at DESC, load_id DESC) AS newest
+            FROM day_reads
+        )
+        SELECT load_id, connection_id, provider, report, list(day ORDER BY day), bool_or(is_snapshot)
+        FROM ranked WHERE newest = 1
+        GROUP BY load_id, connection_id, provider, report
+        ORDER BY min(started_at), load_id, report
+        """
+    ).fetchall()
+    return [Share(*row) for row in rows]
+
+
+def rebuild(connection: duckdb.DuckDBPyConnection, root: Path, now: datetime, settle_days: int) -> dict[str, int]:
+    """Fills the raw tables from landings and builds every model whole; returns table name to row count.
+
+    All or nothing: a landing that is missing or damaged leaves every table as it was.
+    """
+    with transaction(connection):
+        for table in names_in("raw"):
+            connection.execute(f"DELETE FROM {quoted(table)}")  # noqa: S608 - quoted
+        for share in newest_shares(connection):
+            _reload(connection, share, _landing_of(share, root))
+        rows = build_within(connection, now, settle_days, whole=True)
+    log.info("rebuilt %d raw tables and %d models", len(names_in("raw")), len(rows))
+    return rows
+
+
+def _landing_of(share: Share, root: Path) -> Landing:
+    folder = share.folder(root)
+    try:
+        landing = read_landing(folder)
+    except FileNotFoundError:
+        raise LandingDamaged(
+            f"The landing {folder} is missing, and {share.connection_id} {share.report} of {share.days[0]} rests on "
+            "it. Restore it from a backup. Nothing was changed."
+        ) from None
+    landing.verify()
+    return landing
+
+
+def _reload(connection: duckdb.DuckDBPyConnection, share: Share, landing: Landing) -> None:
+    table = raw_table(share.provider, share.report)
+    column = "snapshot_date" if share.is_snapshot else "usage_date"
+    expose_pages(connection, landing)
+    stage(connection, table, landing, column, share.days)
+    replace_window(connection, table, landing, column, share.days)
