@@ -6,6 +6,7 @@ from assets.automation import month_close, nightly, nightly_02_utc
 from assets.checks import identities
 from assets.extraction import extraction_assets
 from assets.invoices import close_month
+from assets.maintenance import rebuild
 from assets.models import models, records
 from assets.publishing import published
 from assets.resources import Surroundings
@@ -16,7 +17,7 @@ def definitions(surroundings: Surroundings) -> dg.Definitions:
     return dg.Definitions(
         assets=[*extraction_assets(), models, *records, close_month, published],
         asset_checks=[identities],
-        jobs=[nightly, month_close],
+        jobs=[nightly, month_close, rebuild],
         schedules=[nightly_02_utc],
         resources={"surroundings": surroundings},
     )

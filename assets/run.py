@@ -77,6 +77,11 @@ def run_month_close(
     )
 
 
+def run_rebuild(settings: Settings, instance: dg.DagsterInstance | None = None) -> None:
+    """Rebuilds every derived table from landings, checks and publishes."""
+    _run("rebuild", settings, instance)
+
+
 def instance_for(home: Path) -> dg.DagsterInstance:
     """The Dagster instance of a folder; its settings file is written if there is none."""
     if not (home / "dagster.yaml").exists():

@@ -85,6 +85,17 @@ def close(
     out.print(f"Closed {parsed}; invoices are in {settings.reports_path / str(parsed)}", highlight=False)
 
 
+@app.command()
+def rebuild() -> None:
+    """Rebuild every derived table from landings, offline."""
+    settings = load_settings()
+    with _at_work(settings):
+        from assets.run import run_rebuild
+
+        run_rebuild(settings)
+    out.print(f"Rebuilt from {settings.landing_path}; published {settings.published_path}", highlight=False)
+
+
 @tenants_app.command("import")
 def tenants_import(file: Annotated[Path, typer.Argument(metavar="FILE.csv")]) -> None:
     """Register tenants and bind their accounts from a CSV file, all of it or nothing."""
