@@ -83,7 +83,7 @@ def parse(request: Request, body: bytes) -> Any:
     """JSON with every number exact: int or Decimal."""
     try:
         return json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise MalformedAnswer(
             request.provider, request.endpoint, f"the body is not JSON ({error})", status=200
         ) from None
@@ -124,7 +124,10 @@ async def _read(
         case "openrouter", "activity":
             return await openrouter.activity(fetch, window, now)
         case "openrouter", "analytics":
-            return await openrouter.analytics(fetch, window, await _known_keys(root, connection.connection_id))
+            known = await _known_keys(root, connection.connection_id)
+            days = await openrouter.analytics(fetch, window, known)
+            await openrouter.refuse_taken_names(fetch, known)
+            return days
         case _:
             return await by_window[connection.provider, report](fetch, window)
 

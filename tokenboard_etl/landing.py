@@ -82,7 +82,7 @@ class Landing:
 class OpenLanding:
     """A load in progress. Only one process works on a folder: it holds a lock on the journal."""
 
-    def __init__(self, folder: Path, head: dict[str, Any], journal: IO[str], pages: list[Page]) -> None:
+    def __init__(self, folder: Path, head: dict[str, Any], journal: IO[bytes], pages: list[Page]) -> None:
         self.folder, self._head, self._journal, self._pages = folder, head, journal, pages
         self._by_request = {page.request: page for page in pages}
 
@@ -118,9 +118,7 @@ class OpenLanding:
                 file.write(zstandard.compress(answer.body))
                 file.flush()
                 os.fsync(file.fileno())
-            self._journal.write(json.dumps(asdict(page), ensure_ascii=False) + "\n")
-            self._journal.flush()
-            os.fsync(self._journal.fileno())
+            _write_line(self._journal, asdict(page))
         self._pages.append(page)
         self._by_request[page.request] = page
         return page
@@ -142,6 +140,7 @@ class OpenLanding:
     def reject(self) -> Path:
         """Sets the load aside so that it is neither loaded nor continued; returns where it went."""
         self.close()
+        (self.folder / _JOURNAL).rename(self.folder / "rejected.jsonl")
         return self.folder.rename(self.folder.with_name(self.folder.name + ".rejected"))
 
     def close(self) -> None:
@@ -169,17 +168,18 @@ def begin(root: Path, connection_id: str, provider: str, report: str, window: Wi
             "window": [str(window.start), str(window.end)],
             "started_at": now.isoformat(),
         }
-        journal = (folder / _JOURNAL).open("a+")
+        unnamed = folder / ".journal"  # nobody sees it before it is locked and has its first line
+        journal = unnamed.open("ab+")
         fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        journal.write(json.dumps(head) + "\n")
-        journal.flush()
+        _write_line(journal, head)
+        unnamed.rename(folder / _JOURNAL)
         sync_directory(reports)
         return OpenLanding(folder, head, journal, [])
 
 
 def _resume(journal_path: Path, window: Window, now: datetime) -> OpenLanding | None:
     folder = journal_path.parent
-    journal = journal_path.open("a+")
+    journal = journal_path.open("ab+")
     try:
         fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:  # another process is at work on it
@@ -200,15 +200,21 @@ def _resume(journal_path: Path, window: Window, now: datetime) -> OpenLanding | 
     return None
 
 
-def _whole_lines(journal: IO[str]) -> list[dict[str, Any]]:
+def _write_line(journal: IO[bytes], content: dict[str, Any]) -> None:
+    """Appends a line that is on disk when this returns."""
+    journal.write(json.dumps(content, ensure_ascii=False).encode() + b"\n")
+    journal.flush()
+    os.fsync(journal.fileno())
+
+
+def _whole_lines(journal: IO[bytes]) -> list[dict[str, Any]]:
     """The journal's lines; a last one that was cut off by a crash is removed."""
     journal.seek(0)
-    text = journal.read()
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        journal.truncate(len(whole.encode()))
-        journal.seek(0, os.SEEK_END)
-    return [json.loads(line) for line in whole.splitlines()]
+    written = journal.read()
+    whole = written[: written.rfind(b"\n") + 1]
+    if whole != written:
+        journal.truncate(len(whole))
+    return [json.loads(line) for line in whole.split(b"\n") if line]
 
 
 def read_body(folder: Path, page: Page) -> bytes:
@@ -226,8 +232,17 @@ def read_body(folder: Path, page: Page) -> bytes:
 
 
 def read_landing(folder: Path) -> Landing:
-    """A complete load by its folder."""
-    raw = json.loads((folder / _MANIFEST).read_bytes())
+    """A complete load by its folder. Raises FileNotFoundError where there is none, LandingDamaged for a bad one."""
+    content = (folder / _MANIFEST).read_bytes()
+    try:
+        return _as_landing(folder, json.loads(content))
+    except (ValueError, KeyError, TypeError) as error:
+        raise LandingDamaged(
+            f"The manifest {folder / _MANIFEST} cannot be read ({type(error).__name__}). Restore it from a backup."
+        ) from error
+
+
+def _as_landing(folder: Path, raw: dict[str, Any]) -> Landing:
     return Landing(
         raw["load_id"],
         raw["connection_id"],

@@ -91,7 +91,7 @@ class Month:
 
     @classmethod
     def parse(cls, text: str) -> Month:
-        if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text, re.ASCII):
+        if not re.fullmatch(r"2\d{3}-(0[1-9]|1[0-2])", text, re.ASCII):
             raise WrongUse(f"{text!r} is not a month; write it as 2026-10.")
         return cls(int(text[:4]), int(text[5:]))
 

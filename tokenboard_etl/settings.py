@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -40,6 +41,16 @@ class Settings(BaseSettings):
     lookback_days: int = Field(4, ge=0, le=364, validation_alias="TOKENBOARD_LOOKBACK_DAYS")
     simulated_now: datetime | None = Field(None, validation_alias="TOKENBOARD_NOW")
     dagster_home: Path | None = Field(None, validation_alias="DAGSTER_HOME")
+
+    @field_validator("openai_admin_key", "openai_api_key", "openrouter_management_key")
+    @classmethod
+    def _a_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is None:
+            return None
+        text = key.get_secret_value().strip()
+        if not re.fullmatch(r"[!-~]+", text):
+            raise ValueError("holds blanks or characters that no key has; was it copied whole?")
+        return SecretStr(text)
 
     @field_validator("home", "dagster_home")
     @classmethod

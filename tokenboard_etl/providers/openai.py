@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 
 from pydantic import Field
 
-from tokenboard_etl.errors import LoadRefused, PaginationStalled, ProviderRejected
+from tokenboard_etl.errors import LoadRefused, MalformedAnswer, PaginationStalled, ProviderRejected
 from tokenboard_etl.periods import ONE_DAY, Window, utc_day
 from tokenboard_etl.providers.wire import Fetch, Request, Wire, WireAmount, read
 
@@ -193,7 +193,7 @@ async def _walk(fetch: Fetch, first: Request, model: type[BucketPage[Row]], wind
 
 def _covered(page: BucketPage[Row], request: Request, window: Window) -> Iterable[date]:
     for bucket in page.data:
-        day = utc_day(datetime.fromtimestamp(bucket.start_time, UTC))
+        day = _day_of(bucket.start_time, request)
         whole = bucket.start_time % 86_400 == 0 and bucket.end_time - bucket.start_time == ONE_DAY.total_seconds()
         if day not in window or not whole:
             raise LoadRefused(
@@ -207,3 +207,12 @@ def _covered(page: BucketPage[Row], request: Request, window: Window) -> Iterabl
                     "Nothing of it was loaded; this system bills from US dollars."
                 )
         yield day
+
+
+def _day_of(epoch_s: int, request: Request) -> date:
+    try:
+        return utc_day(datetime.fromtimestamp(epoch_s, UTC))
+    except (ValueError, OverflowError, OSError):
+        raise MalformedAnswer(
+            PROVIDER, request.endpoint, f"$.data[*].start_time: not a time in seconds, found {epoch_s}", status=200
+        ) from None

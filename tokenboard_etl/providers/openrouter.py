@@ -205,13 +205,30 @@ async def analytics_total(fetch: Fetch, window: Window) -> frozenset[date]:
     return frozenset(window.days())
 
 
-async def analytics(fetch: Fetch, window: Window, keys: Sequence[KeyRef]) -> frozenset[date]:
-    """Cost per model for the account, and per key and model for every key given."""
+async def analytics(fetch: Fetch, window: Window, known: Sequence[KeyRef]) -> frozenset[date]:
+    """Cost per model for the account, and per key and model for every known key."""
     for part in window.chunks(QUERY_DAYS):
         await _query(fetch, part, ("model",), {})
-        for group in groups_with_distinct_names(keys):
+        for group in groups_with_distinct_names(known):
             await _query(fetch, part, ("api_key_id", "model"), {k.name: k.hash for k in group})
     return frozenset(window.days())
+
+
+async def refuse_taken_names(fetch: Fetch, known: Sequence[KeyRef]) -> None:
+    """To be asked after `analytics`: raises LoadRefused if a key took another known key's name meanwhile.
+
+    Analytics answers with names, so such a key's cost would stand under the other one. A name that nobody else
+    had does no harm: it was unexpected, and its group was asked for key by key.
+    """
+    names = {key.hash: key.name for key in known}
+    taken = set(names.values())
+    for key in await keys(fetch):
+        before = names.get(key.hash)
+        if before is not None and before != key.name and key.name in taken:
+            raise LoadRefused(
+                f"{PROVIDER} POST /analytics/query: the key {key.hash[:12]}... took the name of another key while "
+                "costs were read by name. Nothing of it was loaded; run the same command again."
+            )
 
 
 def groups_with_distinct_names(keys: Iterable[KeyRef], size: int = KEYS_PER_QUERY) -> Iterator[list[KeyRef]]:
