@@ -14,7 +14,7 @@ from assets.partitions import daily, window_of
 from assets.resources import Surroundings
 from assets.tables import column_schema
 from tokenboard_etl.connections import connections
-from tokenboard_etl.errors import TokenboardError
+from tokenboard_etl.errors import LoadRefused, TokenboardError
 from tokenboard_etl.extraction import REPORTS, SNAPSHOTS, extract
 from tokenboard_etl.landing import complete_landings
 from tokenboard_etl.periods import Window, utc_day
@@ -88,11 +88,17 @@ def raw_asset(provider: str, report: str) -> dg.AssetsDefinition:
         metadata={"dagster/table_name": table, "dagster/column_schema": column_schema(catalog()[table])},
     )
     def load(surroundings: dg.ResourceParam[Surroundings]) -> dg.MaterializeResult[Any]:
+        rows, refusals = list[int](), list[LoadRefused]()
         with surroundings.warehouse() as warehouse:
-            landings = complete_landings(
+            for landing in complete_landings(
                 surroundings.settings().landing_path, provider, report, without=loaded_ids(warehouse)
-            )
-            rows = [load_landing(warehouse, landing) for landing in landings]
+            ):
+                try:
+                    rows.append(load_landing(warehouse, landing))
+                except LoadRefused as refusal:
+                    refusals.append(refusal)
+        if refusals:
+            raise refusals[0]
         return dg.MaterializeResult(metadata={"loads": len(rows), "rows_loaded": sum(rows)})
 
     return load

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from tokenboard_etl.connections import Connection
-from tokenboard_etl.errors import KeyRefused, LandingDamaged, MalformedAnswer, StorageFailed
+from tokenboard_etl.errors import LandingDamaged, MalformedAnswer, ProviderUnavailable, StorageFailed
 from tokenboard_etl.extraction import extract, replay
 from tokenboard_etl.http import Answer
 from tokenboard_etl.landing import (
@@ -523,13 +523,13 @@ def test_after_a_failure_whole_pages_are_not_asked_for_again(
 ) -> None:
     whole = extracted(openrouter_connection, "keys", tmp_path / "undisturbed")
     before = {part: sandbox.request_count(f"GET /openrouter/api/v1/{part}") for part in ("workspaces", "keys")}
-    sandbox.add_fault("status", "GET /openrouter/api/v1/keys", status=403, times=1)
-    with pytest.raises(KeyRefused):
+    sandbox.add_fault("status", "GET /openrouter/api/v1/keys", status=503, retry_after=0, times=8)
+    with pytest.raises(ProviderUnavailable):
         extracted(openrouter_connection, "keys", tmp_path)
     assert list(complete_landings(tmp_path, "openrouter", "keys")) == []
     landing = extracted(openrouter_connection, "keys", tmp_path)
     assert sandbox.request_count("GET /openrouter/api/v1/workspaces") == before["workspaces"] + 1
-    assert sandbox.request_count("GET /openrouter/api/v1/keys") == before["keys"] + 1 + 3
+    assert sandbox.request_count("GET /openrouter/api/v1/keys") == before["keys"] + 8 + 3
     assert [page.sha256 for page in landing.pages] == [page.sha256 for page in whole.pages]
     assert landing.sha256 == whole.sha256
 

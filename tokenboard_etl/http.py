@@ -145,7 +145,9 @@ def _judge(request: Request, response: httpx.Response) -> Answer:
             raise ProviderUnavailable(
                 request.provider,
                 request.endpoint,
-                f"the body ends in the middle after {len(response.content)} bytes",
+                f"the body ends in the middle after {len(response.content)} bytes"
+                if response.content
+                else "an empty body",
                 request_id=request_id,
             )
         return Answer(response.status_code, response.content, request_id)

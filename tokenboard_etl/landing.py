@@ -34,6 +34,7 @@ from tokenboard_etl.providers.wire import Request
 RESUMABLE_FOR = timedelta(hours=6)
 """An older interrupted load is begun anew: its days have moved on, and so have the provider's page tokens."""
 
+REJECTED = ".rejected"
 _JOURNAL = "pages.jsonl"
 _MANIFEST = "manifest.json"
 
@@ -85,6 +86,7 @@ class OpenLanding:
     def __init__(self, folder: Path, head: dict[str, Any], journal: IO[bytes], pages: list[Page]) -> None:
         self.folder, self._head, self._journal, self._pages = folder, head, journal, pages
         self._by_request = {page.request: page for page in pages}
+        self._asked = set[str]()
 
     @property
     def load_id(self) -> str:
@@ -94,8 +96,15 @@ class OpenLanding:
     def started_at(self) -> datetime:
         return datetime.fromisoformat(self._head["started_at"])
 
+    @property
+    def uses(self) -> str | None:
+        """The load this one is read with (the key list of an analytics load), fixed when it began."""
+        uses: str | None = self._head["uses"]
+        return uses
+
     def find(self, request: Request) -> bytes | None:
         """The body this request already got in this load."""
+        self._asked.add(request.fingerprint)
         page = self._by_request.get(request.fingerprint)
         return read_body(self.folder, page) if page else None
 
@@ -121,15 +130,20 @@ class OpenLanding:
             _write_line(self._journal, asdict(page))
         self._pages.append(page)
         self._by_request[page.request] = page
+        self._asked.add(page.request)
         return page
 
     def complete(self, days: frozenset[date] | None, finished_at: datetime) -> Landing:
-        """Writes the manifest: from here on the load exists."""
+        """Writes the manifest: from here on the load exists.
+
+        It names the pages that were asked for in this walk. A page of an interrupted try that this walk had no
+        question for (things had changed meanwhile) is not part of the answer.
+        """
         manifest = {
             **self._head,
             "finished_at": finished_at.isoformat(),
             "days": None if days is None else [str(day) for day in sorted(days)],
-            "pages": [asdict(page) for page in self._pages],
+            "pages": [asdict(page) for page in self._pages if page.request in self._asked],
         }
         text = json.dumps(manifest, ensure_ascii=False, indent=1)
         write_atomically(self.folder / _MANIFEST, text.encode())
@@ -140,21 +154,38 @@ class OpenLanding:
     def reject(self) -> Path:
         """Sets the load aside so that it is neither loaded nor continued; returns where it went."""
         self.close()
+        if not self._pages:
+            shutil.rmtree(self.folder)
+            return self.folder.parent
         (self.folder / _JOURNAL).rename(self.folder / "rejected.jsonl")
-        return self.folder.rename(self.folder.with_name(self.folder.name + ".rejected"))
+        return self.folder.rename(self.folder.with_name(self.folder.name + REJECTED))
 
     def close(self) -> None:
         """Lets go of the folder; what is in it stays and can be continued."""
         self._journal.close()
 
 
-def begin(root: Path, connection_id: str, provider: str, report: str, window: Window, now: datetime) -> OpenLanding:
-    """Continues an interrupted load of the same window, or starts one. Older interrupted ones are removed."""
+def begin(
+    root: Path,
+    connection_id: str,
+    provider: str,
+    report: str,
+    window: Window,
+    now: datetime,
+    *,
+    account: str = "",
+    uses: str | None = None,
+) -> OpenLanding:
+    """Continues an interrupted load of the same window and account, or starts one. Older ones are removed.
+
+    `account` tells provider accounts apart (an address and a key, hashed): two of them never share a load. `uses`
+    names another load that this one is read with; a continued load keeps the one it began with.
+    """
     reports = root / connection_id / report
     with storage_errors(reports):
         reports.mkdir(parents=True, exist_ok=True)
         for journal_path in sorted(reports.glob(f"*/{_JOURNAL}")):
-            resumed = _resume(journal_path, window, now)
+            resumed = _resume(journal_path, window, account, now)
             if resumed:
                 return resumed
         folder = reports / f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
@@ -165,6 +196,8 @@ def begin(root: Path, connection_id: str, provider: str, report: str, window: Wi
             "connection_id": connection_id,
             "provider": provider,
             "report": report,
+            "account": account,
+            "uses": uses,
             "window": [str(window.start), str(window.end)],
             "started_at": now.isoformat(),
         }
@@ -177,7 +210,7 @@ def begin(root: Path, connection_id: str, provider: str, report: str, window: Wi
         return OpenLanding(folder, head, journal, [])
 
 
-def _resume(journal_path: Path, window: Window, now: datetime) -> OpenLanding | None:
+def _resume(journal_path: Path, window: Window, account: str, now: datetime) -> OpenLanding | None:
     folder = journal_path.parent
     journal = journal_path.open("ab+")
     try:
@@ -192,7 +225,7 @@ def _resume(journal_path: Path, window: Window, now: datetime) -> OpenLanding | 
     lines = _whole_lines(journal)
     head = lines[0] if lines else None
     young = head and timedelta(0) <= now - datetime.fromisoformat(head["started_at"]) <= RESUMABLE_FOR
-    if head and young and head["window"] == [str(window.start), str(window.end)]:
+    if head and young and (head["window"], head["account"]) == ([str(window.start), str(window.end)], account):
         return OpenLanding(folder, head, journal, [Page(**line) for line in lines[1:]])
     journal.close()
     if not young:

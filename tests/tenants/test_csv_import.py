@@ -389,3 +389,16 @@ def test_two_thousand_rows_are_imported(imported: Import, warehouse: duckdb.Duck
     assert imported(*rows) == Imported(tenants=1_000, bindings=4_000)
     assert len({tenant.tenant_id for tenant in tenants(warehouse)}) == 1_000
     assert imported(*rows) == Imported(0, 0)
+
+
+@pytest.mark.parametrize("column", ["openai_project_id", "openrouter_key_hash"])
+def test_a_key_in_place_of_an_id_is_refused_and_not_repeated(imported: Import, column: str) -> None:
+    key = "sk-or-v1-0123456789abcdef"
+    with pytest.raises(RegistryError, match="holds a key, not an id") as raised:
+        imported(line("Atlas", **{column: key}))
+    assert key not in str(raised.value)
+
+
+def test_one_id_with_two_names_is_refused(imported: Import) -> None:
+    with pytest.raises(RegistryError, match="line 3: a1 is 'Acme' on an earlier line and 'Beta' here"):
+        imported(line("Acme", tenant_id="a1"), line("Beta", tenant_id="a1"))

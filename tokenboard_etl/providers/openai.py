@@ -174,21 +174,26 @@ async def _walk(fetch: Fetch, first: Request, model: type[BucketPage[Row]], wind
     """Reads all pages of a bucket report; returns the days that had a bucket.
 
     A token is bound to its exact query, so only `page` changes. An empty page ends the walk even if it names
-    a successor: costs has sent a token past its last bucket, which leads round for ever.
+    a successor: costs has sent a token past its last bucket, which leads round for ever. Every other page brings
+    days that were not there yet, so the walk ends.
     """
     days, seen, request = set[date](), set[str](), first
-    for _ in range(MAX_PAGES):
+    while True:
         page = read(model, request, await fetch(request))
-        days.update(_covered(page, request, window))
-        if not page.has_more or not page.data:
+        if page.has_more and page.data and (not page.next_page or page.next_page in seen):
+            what = f"the page token {page.next_page!r} came twice" if page.next_page else "next_page is missing"
+            raise PaginationStalled(PROVIDER, request.endpoint, f"has_more is true and {what}")
+        for day in _covered(page, request, window):
+            if day in days:
+                raise LoadRefused(
+                    f"{PROVIDER} {request.endpoint}: {day} came twice in one report. Counting it twice would bill it "
+                    "twice, so nothing of it was loaded."
+                )
+            days.add(day)
+        if not page.has_more or not page.data or not page.next_page:
             return frozenset(days)
-        if not page.next_page:
-            raise PaginationStalled(PROVIDER, request.endpoint, "has_more is true and next_page is missing")
-        if page.next_page in seen:
-            raise PaginationStalled(PROVIDER, request.endpoint, f"the page token {page.next_page!r} came twice")
         seen.add(page.next_page)
         request = replace(first, params=(*first.params, ("page", page.next_page)))
-    raise PaginationStalled(PROVIDER, first.endpoint, f"no end after {MAX_PAGES} pages")
 
 
 def _covered(page: BucketPage[Row], request: Request, window: Window) -> Iterable[date]:

@@ -64,8 +64,8 @@ class Request:
 
     @property
     def fingerprint(self) -> str:
-        """Equal for requests that ask the same of the provider."""
-        asked = [self.method, self.path, self.params, self.body]
+        """Equal for requests that ask the same of the provider and read the answer alike."""
+        asked = [self.method, self.path, self.params, self.body, dict(self.context)]
         return json.dumps(asked, sort_keys=True, ensure_ascii=False, default=str)
 
 

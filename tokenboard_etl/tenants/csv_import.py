@@ -18,7 +18,8 @@ import duckdb
 import polars as pl
 from babel.numbers import list_currencies
 
-from tokenboard_etl.errors import RegistryError
+from tokenboard_etl.errors import RegistryError, WrongUse
+from tokenboard_etl.periods import parse_day
 from tokenboard_etl.tenants.names import check_tenant_id, clean_name, tenant_id_for
 from tokenboard_etl.tenants.registry import Binding, Tenant, bind, rerate_open_months, save_tenant, tenants
 from tokenboard_etl.warehouse.connection import transaction
@@ -51,10 +52,11 @@ def import_tenants(connection: duckdb.DuckDBPyConnection, path: Path, now: datet
     with transaction(connection):
         known = {tenant.tenant_id: tenant for tenant in tenants(connection)}
         ids = {tenant.name.casefold(): tenant.tenant_id for tenant in known.values()}
-        changed, added = set[str](), 0
+        changed, added, named = set[str](), 0, dict[str, str]()
         for number, row in enumerate(rows, start=1):
             try:
                 tenant = _tenant(row, known, ids)
+                _refuse_second_name(named.setdefault(tenant.tenant_id, tenant.name), tenant)
                 if save_tenant(connection, tenant, known, now):
                     changed.add(tenant.tenant_id)
                 added += sum(bind(connection, binding, now) for binding in _bindings(row, tenant.tenant_id))
@@ -79,18 +81,24 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise RegistryError(f"{path} is not a CSV file in UTF-8: {reason}. Nothing was imported.") from None
+    if repeated := [column for column in frame.columns if "_duplicated_" in column]:
+        raise RegistryError(f"{path.name} has the column {repeated[0].partition('_duplicated_')[0]} twice.")
     if missing := [column for column in COLUMNS if column not in frame.columns]:
         raise RegistryError(f"{path.name} lacks the column(s) {', '.join(missing)}; it needs {', '.join(COLUMNS)}.")
     yield from frame.select(COLUMNS).fill_null("").iter_rows(named=True)
 
 
 def _line_of(path: Path, number: int) -> int:
-    """The line of the file on which a data row begins; quoted fields may hold line breaks."""
+    """The line of the file on which a data row begins: fields may hold line breaks, and blank lines are no rows."""
     with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
-        for _ in range(number):
-            next(reader, None)
-        return reader.line_num + 1
+        reader, begins = csv.reader(file), 1
+        rows = 0
+        for row in reader:
+            rows += bool(row)
+            if rows == number + 1:  # the header is a row too
+                break
+            begins = reader.line_num + 1
+    return begins
 
 
 def _tenant(row: dict[str, str], known: dict[str, Tenant], ids: dict[str, str]) -> Tenant:
@@ -119,6 +127,13 @@ def _tenant(row: dict[str, str], known: dict[str, Tenant], ids: dict[str, str]) 
     )
 
 
+def _refuse_second_name(earlier: str, tenant: Tenant) -> None:
+    if earlier.casefold() != tenant.name.casefold():
+        raise RegistryError(
+            f"{tenant.tenant_id} is {earlier!r} on an earlier line and {tenant.name!r} here; one tenant has one name."
+        )
+
+
 def _bindings(row: dict[str, str], tenant_id: str) -> Iterator[Binding]:
     accounts = (
         ("openai", "project", row["openai_project_id"].strip()),
@@ -126,11 +141,22 @@ def _bindings(row: dict[str, str], tenant_id: str) -> Iterator[Binding]:
     )
     for provider, kind, account_id in accounts:
         if account_id:
+            _refuse_odd_account(provider, kind, account_id)
             yield Binding(tenant_id, provider, kind, account_id, _day(row["valid_from"].strip()))
+
+
+def _refuse_odd_account(provider: str, kind: str, account_id: str) -> None:
+    if re.match(r"sk-|sess-", account_id):
+        raise RegistryError(
+            f"The {provider} {kind} holds a key, not an id; it is not repeated here. Put the "
+            f"{'project id (proj_...)' if kind == 'project' else 'hash of the key (64 hex digits)'} there."
+        )
+    if not re.fullmatch(r"[!-~]{1,200}", account_id):
+        raise RegistryError(f"The {provider} {kind} {account_id!r} holds blanks or characters no id has.")
 
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
-    except ValueError:
+        return parse_day(text)
+    except WrongUse:
         raise RegistryError(f"valid_from is {text!r}; write the first day as 2026-01-31.") from None

@@ -38,22 +38,42 @@ def loaded_ids(connection: duckdb.DuckDBPyConnection) -> set[str]:
 def load_landing(connection: duckdb.DuckDBPyConnection, landing: Landing) -> int:
     """Loads one landing that is not loaded yet; returns the raw rows written.
 
-    Raises LoadRefused, with nothing changed, where a figure that must be there is not.
+    Raises LoadRefused, with the old figures untouched, where a figure that must be there is not or does not fit. A
+    refused landing is recorded as such and not tried again: the next read of the same days takes its place.
     """
     landing.verify()
-    table = raw_table(landing.provider, landing.report)
-    with _figures_required(landing), transaction(connection):
-        _expose_pages(connection, landing)
-        if landing.days is None:
-            days = [utc_day(landing.started_at)]
-            rows = replace_window(connection, table, landing, "snapshot_date", days)
-        else:
-            days = _days_not_read_since(connection, landing, landing.days)
-            rows = replace_window(connection, table, landing, "usage_date", days)
-            _record_days(connection, table, landing, days)
-            mark_months(connection, {str(Month.of(day)) for day in days})
-        _record_load(connection, landing, rows, superseded=bool(landing.days) and not days)
+    try:
+        with _figures_required(landing), transaction(connection):
+            rows = _load(connection, landing)
+    except LoadRefused:
+        with transaction(connection):
+            _record_load(connection, landing, 0, "refused")
+        raise
     log.info("loaded %d rows of %s %s (%s)", rows, landing.connection_id, landing.report, landing.window)
+    return rows
+
+
+def _load(connection: duckdb.DuckDBPyConnection, landing: Landing) -> int:
+    table = raw_table(landing.provider, landing.report)
+    _expose_pages(connection, landing)
+    if landing.days is None:
+        rows = replace_window(connection, table, landing, "snapshot_date", [utc_day(landing.started_at)])
+        _record_load(connection, landing, rows, "loaded")
+        return rows
+    days = _days_not_read_since(connection, landing, landing.days)
+    if len(days) < len(landing.days):
+        log.warning(
+            "%s %s: %d of %d day(s) had been read later than %s already and keep those figures; is the clock right?",
+            landing.connection_id,
+            landing.report,
+            len(landing.days) - len(days),
+            len(landing.days),
+            landing.started_at,
+        )
+    rows = replace_window(connection, table, landing, "usage_date", days)
+    _record_days(connection, table, landing, days)
+    mark_months(connection, {str(Month.of(day)) for day in days})
+    _record_load(connection, landing, rows, "loaded" if days or not landing.days else "superseded")
     return rows
 
 
@@ -99,14 +119,23 @@ def quoted(name: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
 
 
+_UNFIT = (
+    duckdb.ConstraintException,
+    duckdb.ConversionException,
+    duckdb.InvalidInputException,
+    duckdb.OutOfRangeException,
+)
+
+
 @contextmanager
 def _figures_required(landing: Landing) -> Iterator[None]:
     try:
         yield
-    except duckdb.ConstraintException as error:
+    except _UNFIT as error:
         raise LoadRefused(
-            f"{landing.provider} {landing.report} ({landing.window}): a figure that must be there is missing "
-            f"({str(error).splitlines()[0]}). Nothing of it was loaded; the answer is kept in {landing.folder}."
+            f"{landing.provider} {landing.report} ({landing.window}): a figure that must be there is missing or does "
+            f"not fit ({str(error).splitlines()[0]}). Nothing of it was loaded, and it will not be tried again; the "
+            f"answers are kept in {landing.folder}. Run the same command again to read the days anew."
         ) from error
 
 
@@ -184,7 +213,7 @@ def _record_days(connection: duckdb.DuckDBPyConnection, table: str, landing: Lan
     )
 
 
-def _record_load(connection: duckdb.DuckDBPyConnection, landing: Landing, rows: int, *, superseded: bool) -> None:
+def _record_load(connection: duckdb.DuckDBPyConnection, landing: Landing, rows: int, result: str) -> None:
     connection.execute(
         "INSERT INTO ops.loads VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         [
@@ -201,6 +230,6 @@ def _record_load(connection: duckdb.DuckDBPyConnection, landing: Landing, rows: 
             sum(page.bytes for page in landing.pages),
             landing.sha256,
             round((landing.finished_at - landing.started_at).total_seconds(), 3),
-            "superseded" if superseded else "loaded",
+            result,
         ],
     )

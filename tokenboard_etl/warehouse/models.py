@@ -22,6 +22,7 @@ def build_models(connection: duckdb.DuckDBPyConnection, now: datetime, settle_da
     A table whose columns changed, or that is not there yet, is built whole. All or nothing becomes visible.
     """
     with transaction(connection):
+        _mark_all_if_settling_changed(connection, settle_days)
         connection.execute("DELETE FROM ops.clock")
         connection.execute("INSERT INTO ops.clock VALUES ($1, $2)", [now, settle_days])
         months = [
@@ -32,6 +33,18 @@ def build_models(connection: duckdb.DuckDBPyConnection, now: datetime, settle_da
             _build(connection, model, months)
         connection.execute("DELETE FROM ops.dirty_months")
     return {model.name: row_count(connection, model.name) for model in models_in_order()}
+
+
+def _mark_all_if_settling_changed(connection: duckdb.DuckDBPyConnection, settle_days: int) -> None:
+    """Another settle time changes the state of days in months that no load touches."""
+    connection.execute(
+        """
+        INSERT INTO ops.dirty_months
+        SELECT DISTINCT strftime(usage_date, '%Y-%m')
+        FROM ops.load_days CROSS JOIN ops.clock WHERE ops.clock.settle_days <> $1
+        """,
+        [settle_days],
+    )
 
 
 def row_count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
