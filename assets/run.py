@@ -17,10 +17,11 @@ from assets.definitions import definitions
 from assets.partitions import range_tags
 from assets.resources import Surroundings
 from tokenboard_etl import errors
-from tokenboard_etl.errors import CheckFailed, StorageFailed, TokenboardError
+from tokenboard_etl.errors import StorageFailed, TokenboardError
 from tokenboard_etl.files import storage_errors, write_atomically
 from tokenboard_etl.periods import Month, Window
 from tokenboard_etl.settings import Settings
+from tokenboard_etl.warehouse.checks import violations_found
 
 log = logging.getLogger("tokenboard.run")
 
@@ -127,10 +128,7 @@ def _raise_failure(result: dg.ExecuteInProcessResult) -> None:
         if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR
     ]
     if failed:
-        raise CheckFailed(
-            f"{len(failed)} blocking check(s) failed, so nothing was published: {' | '.join(failed)}. "
-            "The published file is the one of before."
-        )
+        raise violations_found(failed)
     raise _as_ours(next(event for event in result.all_events if event.is_step_failure))
 
 
