@@ -93,15 +93,15 @@ def raw_asset(provider: str, report: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, surroundings: dg.ResourceParam[Surroundings]
     ) -> dg.MaterializeResult[Any]:
         settings, accepted = surroundings.settings(), context.run.tags.get(ACCEPT_COLLAPSE)
-        rows, failures = list[int](), list[LoadRefused]()
+        rows, refusals = list[int](), list[LoadRefused]()
         with surroundings.warehouse() as warehouse:
             for landing in complete_landings(settings.landing_path, provider, report, without=loaded_ids(warehouse)):
                 try:
                     rows.append(load_landing(warehouse, landing, settings.settle_time, accepted))
-                except LoadRefused as refused:
-                    failures.append(refused)
-        if failures:
-            raise failures[0]
+                except LoadRefused as refusal:
+                    refusals.append(refusal)
+        if refusals:
+            raise refusals[0]
         return dg.MaterializeResult(metadata={"loads": len(rows), "rows_loaded": sum(rows)})
 
     return load

@@ -1,5 +1,6 @@
 """Runs a job in this process, for the command line and tests: the same job the schedules run."""
 
+import fcntl
 import io
 import logging
 import re
@@ -17,10 +18,11 @@ from assets.extraction import ACCEPT_COLLAPSE
 from assets.partitions import range_tags
 from assets.resources import Surroundings
 from tokenboard_etl import errors
-from tokenboard_etl.errors import CheckFailed, StorageFailed, TokenboardError
-from tokenboard_etl.files import write_atomically
+from tokenboard_etl.errors import StorageFailed, TokenboardError
+from tokenboard_etl.files import storage_errors, write_atomically
 from tokenboard_etl.periods import Month, Window
 from tokenboard_etl.settings import Settings
+from tokenboard_etl.warehouse.checks import violations_found
 
 log = logging.getLogger("tokenboard.run")
 
@@ -38,6 +40,8 @@ run_monitoring: {enabled: true, poll_interval_seconds: 30, free_slots_after_run_
 
 _FULL = re.compile(r"disk is full|disk I/O error|No space left on device")
 """How SQLite, which Dagster records runs in, says it."""
+
+_INTERRUPTS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 
 _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -83,10 +87,21 @@ def run_rebuild(settings: Settings, instance: dg.DagsterInstance | None = None) 
 
 
 def instance_for(home: Path) -> dg.DagsterInstance:
-    """The Dagster instance of a folder; its settings file is written if there is none."""
-    if not (home / "dagster.yaml").exists():
-        write_atomically(home / "dagster.yaml", INSTANCE_CONFIG.encode())
-    return dg.DagsterInstance.from_config(str(home))
+    """The Dagster instance of a folder; its settings file and databases are made if there are none.
+
+    Under a lock: two processes that create SQLite's tables at once fail each other.
+    """
+    with storage_errors(home):
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / ".creation.lock").open("w")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / "dagster.yaml").exists():
+            write_atomically(home / "dagster.yaml", INSTANCE_CONFIG.encode())
+        instance = dg.DagsterInstance.from_config(str(home))
+        instance.get_runs_count()
+        instance.all_asset_keys()
+    return instance
 
 
 def _run(
@@ -100,6 +115,7 @@ def _run(
 ) -> None:
     """Executes a job to its end; raises the error of the first step that failed, or the checks that did."""
     with (
+        _own_words_only(),
         _full_disk_named(settings.dagster_path),
         nullcontext(instance) if instance else instance_for(settings.dagster_path) as recorder,
     ):
@@ -111,6 +127,10 @@ def _run(
             run_config={**_QUIET, **(config or {})},
             raise_on_error=False,
         )
+        _raise_failure(result)
+
+
+def _raise_failure(result: dg.ExecuteInProcessResult) -> None:
     for evaluation in result.get_asset_check_evaluations():
         if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.WARN:
             log.warning("%s", evaluation.description)
@@ -122,20 +142,15 @@ def _run(
         if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR
     ]
     if failed:
-        raise CheckFailed(
-            f"{len(failed)} blocking check(s) failed, so nothing was published: {' | '.join(failed)}. "
-            "The published file is the one of before."
-        )
+        raise violations_found(failed)
     raise _as_ours(next(event for event in result.all_events if event.is_step_failure))
 
 
 @contextmanager
 def _full_disk_named(folder: Path) -> Iterator[None]:
-    """Dagster on a full disk: one error of ours instead of SQLite's, and instead of pages of SQL on stderr."""
-    said = io.StringIO()
+    """Dagster on a full disk: one error of ours instead of SQLite's."""
     try:
-        with redirect_stderr(said):
-            yield
+        yield
     except Exception as error:
         if _FULL.search(str(error)):
             raise StorageFailed(
@@ -143,9 +158,21 @@ def _full_disk_named(folder: Path) -> Iterator[None]:
                 "free space and run the same command again."
             ) from error
         raise
-    finally:
-        if not _FULL.search(said.getvalue()):
-            sys.stderr.write(said.getvalue())
+
+
+@contextmanager
+def _own_words_only() -> Iterator[None]:
+    """Keeps what Dagster and asyncio say on stderr when a run is stopped or cannot be recorded: ours says it."""
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            yield
+    except (KeyboardInterrupt, StorageFailed):
+        raise
+    except BaseException:
+        sys.stderr.write(said.getvalue())
+        raise
+    sys.stderr.write(said.getvalue())
 
 
 def _as_ours(event: dg.DagsterEvent) -> Exception:
@@ -153,6 +180,8 @@ def _as_ours(event: dg.DagsterEvent) -> Exception:
     found = data = event.step_failure_data.error
     while data:
         found = data
+        if data.cls_name in _INTERRUPTS:
+            raise KeyboardInterrupt
         kind = getattr(errors, data.cls_name or "", None)
         if isinstance(kind, type) and issubclass(kind, TokenboardError):
             error: Exception = kind.__new__(kind)

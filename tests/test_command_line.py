@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -329,6 +330,29 @@ def test_a_traceback_is_shown_only_with_debug(used: Shell, sandbox: RunningSandb
     assert shown.err.splitlines()[-1].startswith("tokenboard: openai GET /organization/projects: ")
 
 
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_says_so_and_can_be_repeated(
+    shell: Shell, sandbox: RunningSandbox, by: signal.Signals
+) -> None:
+    sandbox.add_fault("slow", "/organization/costs", delay=60)
+    command = [str(SCRIPT), "nightly", "--from", NEXT, "--to", NEXT]
+    env = {"PATH": os.environ["PATH"], "HOME": str(shell.home.parent), "TOKENBOARD_HOME": str(shell.home), **shell.env}
+    running = subprocess.Popen(
+        command, env=env, cwd=shell.home.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    assert "landed openai projects" in next(iter(running.stdout))
+    running.send_signal(by)
+    _, said = running.communicate(timeout=60)
+    assert (running.returncode, said.splitlines()[-1]) == (
+        1,
+        "tokenboard: Stopped. What was complete is kept; run the same command again to go on.",
+    )
+    assert "Traceback" not in said
+    sandbox.clear_faults()
+    shell.nightly().done()
+
+
 # --- disks that are full
 
 
@@ -389,6 +413,9 @@ def test_days_that_cannot_be_meant_are_wrong_use(
 def test_a_month_that_is_not_over_or_no_month_cannot_be_closed(shell: Shell) -> None:
     assert "2026-06 is not over" in shell("close", "2026-06").refused_with(2)
     assert "'2026-13' is not a month" in shell("close", "2026-13").refused_with(2)
+    assert "'0000-01' is not a month" in shell("close", "0000-01").refused_with(2)
+    assert "is before 2024-01-01" in shell("close", "2023-05").refused_with(2)
+    assert "is not over" in shell("close", "2999-12").refused_with(2)
     assert not shell.published.exists()
 
 

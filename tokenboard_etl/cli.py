@@ -5,12 +5,13 @@ Exit status: 0 done; 1 a run or a check failed; 2 wrong use or configuration. Er
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -21,8 +22,8 @@ from rich.table import Table
 
 from tokenboard_etl.connections import require_connections
 from tokenboard_etl.errors import TokenboardError, WrongUse
-from tokenboard_etl.logs import log_to, show_progress
-from tokenboard_etl.periods import FIRST_DAY, Month, Window, lookback_window, utc_day
+from tokenboard_etl.logs import log_to, show_progress, show_warnings
+from tokenboard_etl.periods import FIRST_DAY, Month, Window, lookback_window, parse_day, utc_day
 from tokenboard_etl.redaction import redact
 from tokenboard_etl.settings import Settings, load_settings
 
@@ -36,7 +37,11 @@ app = typer.Typer(
 tenants_app = typer.Typer(help="Who is billed, and for which accounts.", no_args_is_help=True)
 app.add_typer(tenants_app, name="tenants")
 
+_INTERRUPTED = 130
+"""What typer returns after a Ctrl-C."""
+
 out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
 _debug = False
 
 
@@ -76,8 +81,11 @@ def close(
     ] = None,
 ) -> None:
     """Issue the month's invoices."""
+    from tokenboard_etl.billing.issue import refuse_open_month
+
     settings = load_settings()
     parsed = Month.parse(month)
+    refuse_open_month(parsed, settings.now)
     with _at_work(settings):
         from assets.run import run_month_close
 
@@ -99,12 +107,14 @@ def rebuild() -> None:
 @tenants_app.command("import")
 def tenants_import(file: Annotated[Path, typer.Argument(metavar="FILE.csv")]) -> None:
     """Register tenants and bind their accounts from a CSV file, all of it or nothing."""
+    from tokenboard_etl.closing import republish
     from tokenboard_etl.tenants.csv_import import import_tenants
     from tokenboard_etl.warehouse.connection import open_warehouse
 
     settings = load_settings()
-    with open_warehouse(settings.warehouse_path) as warehouse:
+    with show_warnings(err), open_warehouse(settings.warehouse_path) as warehouse:
         done = import_tenants(warehouse, file, settings.now)
+        republish(warehouse, settings)
     out.print(f"{done.tenants} tenant(s) new or changed, {done.bindings} account(s) bound", highlight=False)
 
 
@@ -117,7 +127,7 @@ def tenants_list(
     from tokenboard_etl.warehouse.connection import open_warehouse
 
     settings = load_settings()
-    with open_warehouse(settings.warehouse_path) as warehouse:
+    with show_warnings(err), open_warehouse(settings.warehouse_path) as warehouse:
         found = tenants(warehouse)
     if as_json:
         typer.echo(json.dumps([asdict(tenant) for tenant in found], ensure_ascii=False, indent=2))
@@ -130,9 +140,9 @@ def tenants_list(
 
 @app.command()
 def sandbox(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8080,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8080,
     seed: Annotated[int, typer.Option(help="The world is made from it.")] = 1,
-    scale: Annotated[int, typer.Option(help="How many times larger than the usual world.")] = 1,
+    scale: Annotated[int, typer.Option(min=1, max=1000, help="How many times larger than the usual world.")] = 1,
 ) -> None:
     """Run both providers locally until interrupted; prints what to set to talk to them."""
     from tokenboard_etl.providers.sandbox.server import serve, settings_for
@@ -162,8 +172,8 @@ def demo() -> None:
 def nightly_window(settings: Settings, first: str | None, last: str | None) -> Window:
     """The days a nightly run reads; both ends are included."""
     usual = lookback_window(utc_day(settings.now), settings.lookback_days)
-    end = _day(last) if last else usual.last
-    start = _day(first) if first else min(end, usual.start)
+    end = usual.last if last is None else parse_day(last)
+    start = min(end, usual.start) if first is None else parse_day(first)
     if end > usual.last:
         raise WrongUse(f"--to {end} is not over in UTC; the last day that can be read is {usual.last}.")
     if start > end:
@@ -171,13 +181,6 @@ def nightly_window(settings: Settings, first: str | None, last: str | None) -> W
     if start < FIRST_DAY:
         raise WrongUse(f"--from {start} is before {FIRST_DAY}, where this system begins.")
     return Window.of_days(start, end)
-
-
-def _day(text: str) -> date:
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a date without a time
-    except ValueError:
-        raise WrongUse(f"{text!r} is not a date; write it as 2026-11-20.") from None
 
 
 def _plain(text: str | None) -> str:
@@ -193,6 +196,9 @@ def _at_work(settings: Settings) -> Iterator[None]:
 
 def main() -> None:
     """The script's entry: turns every error into a line and an exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a name is no reason to fail
     try:
         status = app(standalone_mode=False)
     except TokenboardError as error:
@@ -203,9 +209,12 @@ def main() -> None:
     except click.ClickException as error:
         _fail(f"{error.format_message()} (see tokenboard --help)", 2)
     except (KeyboardInterrupt, click.exceptions.Abort):
-        _fail("Stopped. What was complete is kept; run the same command again to go on.", 1)
+        status = _INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last door: a defect of ours, said plainly
         _fail(f"A defect in this program: {redact(f'{type(error).__name__}: {error}')} (--debug shows where).", 1)
+    if status == _INTERRUPTED:
+        warnings.simplefilter("ignore")  # coroutines that were cut off complain while they are torn down
+        _fail("Stopped. What was complete is kept; run the same command again to go on.", 1)
     sys.exit(status if isinstance(status, int) else 0)
 
 

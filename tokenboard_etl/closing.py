@@ -9,15 +9,20 @@ from pathlib import Path
 import duckdb
 
 from tokenboard_etl.billing.invoice import Invoice
-from tokenboard_etl.billing.issue import close_month, invoices_of, refuse_open_month
+from tokenboard_etl.billing.issue import close_month, invoices_of, issued_checksums, refuse_open_month
 from tokenboard_etl.billing.margins import record_default_margins
+from tokenboard_etl.connections import connections
 from tokenboard_etl.periods import Month
 from tokenboard_etl.rendering.invoices import render_invoice, write_invoice
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.warehouse.checks import refuse_violations, run_checks
 from tokenboard_etl.warehouse.models import build_models
+from tokenboard_etl.warehouse.publish import publish
 
 log = logging.getLogger("tokenboard.close")
+
+GATING_REPORTS = {"openai": "costs", "openrouter": "analytics"}
+"""The reports invoices are made from (ops.source_days.gates_closing)."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,13 @@ def bring_up_to_date(connection: duckdb.DuckDBPyConnection, settings: Settings) 
     return rows
 
 
+def republish(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """What a command that changed a published table ends with: models, blocking checks, publication."""
+    bring_up_to_date(connection, settings)
+    refuse_violations(run_checks(connection))
+    publish(connection, settings.warehouse_path, settings.published_path)
+
+
 def close(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
@@ -55,11 +67,13 @@ def close(
         month,
         settings.now,
         render_invoice,
+        gating=[(each.connection_id, GATING_REPORTS[each.provider]) for each in connections(settings)],
         tenant_id=tenant_id,
         accepted_reason=accepted_reason,
     )
     bring_up_to_date(connection, settings)
     invoices = invoices_of(connection, month)
-    written = [write_invoice(settings.reports_path, invoice) for invoice in invoices]
+    issued_as = issued_checksums(connection, month)
+    written = [write_invoice(settings.reports_path, invoice, issued_as[invoice.number]) for invoice in invoices]
     log.info("closed %s: %d invoice(s) issued, %d file(s) in place", month, len(issued), len(written))
     return Closed(month, tuple(issued), tuple(invoices), tuple(written))

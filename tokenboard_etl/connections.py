@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
@@ -20,6 +21,12 @@ class Connection:
     base_url: str
     key: SecretStr
     headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells provider accounts apart without naming the key."""
+        identity = [self.base_url, sorted(self.headers.items()), self.key.get_secret_value()]
+        return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
 
     def client(self) -> Client:
         """A client to be used as an async context manager."""

@@ -18,6 +18,8 @@ from tokenboard_etl.settings import Settings, load_settings
 from tokenboard_etl.tenants.csv_import import import_tenants
 from tokenboard_etl.warehouse.connection import open_warehouse
 
+_NOTHING_OF_THE_OPERATORS = {"OPENAI_ORG_ID": None, "OPENAI_API_KEY": None, "DAGSTER_HOME": None}
+
 
 def run_demo(outer: Settings) -> Group:
     """Loads the two last complete months and the current one, closes the older, publishes; returns what to show.
@@ -27,7 +29,7 @@ def run_demo(outer: Settings) -> Group:
     from assets.run import run_month_close, run_nightly  # Dagster costs seconds, so only here
 
     with running_sandbox(now=outer.simulated_now) as sandbox:
-        settings = load_settings(**sandbox.env(), TOKENBOARD_HOME=str(outer.home / "demo"))
+        settings = load_settings(**sandbox.env(), **_NOTHING_OF_THE_OPERATORS, TOKENBOARD_HOME=str(outer.home / "demo"))
         today = utc_day(settings.now)
         closing = Month.of(today).previous().previous()
         _import_tenants(sandbox, settings)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,6 +17,7 @@ from typing import Any, Self
 
 import httpx
 from pydantic import SecretStr
+from pydantic_core import from_json
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -43,6 +45,9 @@ MAX_RETRY_AFTER_S = 120
 CONCURRENT_REQUESTS = 4
 TIMEOUT = httpx.Timeout(60, connect=10)
 _TRY_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+
+_USED_UP = re.compile(r"limit exceeded|budget of .* exceeded", re.IGNORECASE)
+"""A 403 that is about money, not about the key's kind."""
 
 _KEY_ADVICE = {
     "openai": "It must be an admin key (sk-admin-...) with the scope api.usage.read: set OPENAI_ADMIN_KEY.",
@@ -125,7 +130,7 @@ class Client:
             raise ProviderUnavailable(
                 request.provider, request.endpoint, f"cannot reach {self._http.base_url.host} ({error})"
             ) from None
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise ProviderUnavailable(
                 request.provider, request.endpoint, f"the answer broke off ({type(error).__name__})"
             ) from None
@@ -140,14 +145,16 @@ def _judge(request: Request, response: httpx.Response) -> Answer:
             raise ProviderUnavailable(
                 request.provider,
                 request.endpoint,
-                f"the body ends in the middle after {len(response.content)} bytes",
+                f"the body ends in the middle after {len(response.content)} bytes"
+                if response.content
+                else "an empty body",
                 request_id=request_id,
             )
         return Answer(response.status_code, response.content, request_id)
     message, param = _error_text(response)
     said = f"HTTP {response.status_code}" + (f": {message}" if message else "")
-    if response.status_code in (401, 403):
-        raise KeyRefused(request.provider, request.endpoint, said, _KEY_ADVICE[request.provider])
+    if response.status_code in (401, 403) and not _USED_UP.search(message):
+        raise KeyRefused(request.provider, request.endpoint, said, request.key_advice or _KEY_ADVICE[request.provider])
     if response.status_code in _TRY_AGAIN or (response.status_code == 404 and request.missing_is_outage):
         raise ProviderUnavailable(
             request.provider,
@@ -164,21 +171,24 @@ def _judge(request: Request, response: httpx.Response) -> Answer:
         status=response.status_code,
         param=param,
         request_id=request_id,
-        advice=_advice(message),
+        advice=_advice(response.status_code, message),
     )
 
 
 def _cut_short(body: bytes) -> bool:
-    """Whether a body began as JSON and lacks its end. One that is no JSON at all is not asked for again."""
-    text = body.strip()
-    return not text or (text.startswith((b"{", b"[")) and not text.endswith((b"}", b"]")))
+    """Whether a body ends in the middle of its JSON. One that is no JSON at all is not asked for again."""
+    try:
+        from_json(body)
+    except ValueError as error:
+        return "EOF while parsing" in str(error)
+    return False
 
 
 def _error_text(response: httpx.Response) -> tuple[str, str | None]:
     """Message and parameter name out of an error body; both providers' shapes, and older ones without a wrapper."""
     try:
         body: Any = json.loads(response.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "", None
     error = body.get("error", body) if isinstance(body, dict) else None
     if not isinstance(error, dict):
@@ -187,10 +197,17 @@ def _error_text(response: httpx.Response) -> tuple[str, str | None]:
     return redact(str(message))[:500].rstrip("."), param if isinstance(param, str) else None
 
 
-def _advice(message: str) -> str | None:
+def _advice(status: int, message: str) -> str:
+    """What a person can do about a rejection. Nothing was loaded from it in any case."""
     if "past year" in message:
-        return "The provider keeps one year; ask for later days with --from."
-    return None
+        todo = "the provider keeps one year, so ask for later days with --from"
+    elif status == 402 or _USED_UP.search(message):
+        todo = "add credits or raise the limit at the provider"
+    elif status == 404:
+        todo = "check the base URL, and whether what was asked for still exists"
+    else:
+        todo = "check the days asked for and the base URL; if they are right, the provider has changed its API"
+    return f"Nothing was loaded from it; {todo}."
 
 
 def _retry_after(response: httpx.Response) -> int | None:

@@ -34,6 +34,7 @@ from tokenboard_etl.providers.wire import Request
 RESUMABLE_FOR = timedelta(hours=6)
 """An older interrupted load is begun anew: its days have moved on, and so have the provider's page tokens."""
 
+REJECTED = ".rejected"
 _JOURNAL = "pages.jsonl"
 _MANIFEST = "manifest.json"
 
@@ -82,9 +83,10 @@ class Landing:
 class OpenLanding:
     """A load in progress. Only one process works on a folder: it holds a lock on the journal."""
 
-    def __init__(self, folder: Path, head: dict[str, Any], journal: IO[str], pages: list[Page]) -> None:
+    def __init__(self, folder: Path, head: dict[str, Any], journal: IO[bytes], pages: list[Page]) -> None:
         self.folder, self._head, self._journal, self._pages = folder, head, journal, pages
         self._by_request = {page.request: page for page in pages}
+        self._asked = set[str]()
 
     @property
     def load_id(self) -> str:
@@ -94,8 +96,15 @@ class OpenLanding:
     def started_at(self) -> datetime:
         return datetime.fromisoformat(self._head["started_at"])
 
+    @property
+    def uses(self) -> str | None:
+        """The load this one is read with (the key list of an analytics load), fixed when it began."""
+        uses: str | None = self._head["uses"]
+        return uses
+
     def find(self, request: Request) -> bytes | None:
         """The body this request already got in this load."""
+        self._asked.add(request.fingerprint)
         page = self._by_request.get(request.fingerprint)
         return read_body(self.folder, page) if page else None
 
@@ -118,20 +127,23 @@ class OpenLanding:
                 file.write(zstandard.compress(answer.body))
                 file.flush()
                 os.fsync(file.fileno())
-            self._journal.write(json.dumps(asdict(page), ensure_ascii=False) + "\n")
-            self._journal.flush()
-            os.fsync(self._journal.fileno())
+            _write_line(self._journal, asdict(page))
         self._pages.append(page)
         self._by_request[page.request] = page
+        self._asked.add(page.request)
         return page
 
     def complete(self, days: frozenset[date] | None, finished_at: datetime) -> Landing:
-        """Writes the manifest: from here on the load exists."""
+        """Writes the manifest: from here on the load exists.
+
+        It names the pages that were asked for in this walk. A page of an interrupted try that this walk had no
+        question for (things had changed meanwhile) is not part of the answer.
+        """
         manifest = {
             **self._head,
             "finished_at": finished_at.isoformat(),
             "days": None if days is None else [str(day) for day in sorted(days)],
-            "pages": [asdict(page) for page in self._pages],
+            "pages": [asdict(page) for page in self._pages if page.request in self._asked],
         }
         text = json.dumps(manifest, ensure_ascii=False, indent=1)
         write_atomically(self.folder / _MANIFEST, text.encode())
@@ -142,20 +154,38 @@ class OpenLanding:
     def reject(self) -> Path:
         """Sets the load aside so that it is neither loaded nor continued; returns where it went."""
         self.close()
-        return self.folder.rename(self.folder.with_name(self.folder.name + ".rejected"))
+        if not self._pages:
+            shutil.rmtree(self.folder)
+            return self.folder.parent
+        (self.folder / _JOURNAL).rename(self.folder / "rejected.jsonl")
+        return self.folder.rename(self.folder.with_name(self.folder.name + REJECTED))
 
     def close(self) -> None:
         """Lets go of the folder; what is in it stays and can be continued."""
         self._journal.close()
 
 
-def begin(root: Path, connection_id: str, provider: str, report: str, window: Window, now: datetime) -> OpenLanding:
-    """Continues an interrupted load of the same window, or starts one. Older interrupted ones are removed."""
+def begin(
+    root: Path,
+    connection_id: str,
+    provider: str,
+    report: str,
+    window: Window,
+    now: datetime,
+    *,
+    account: str = "",
+    uses: str | None = None,
+) -> OpenLanding:
+    """Continues an interrupted load of the same window and account, or starts one. Older ones are removed.
+
+    `account` tells provider accounts apart (an address and a key, hashed): two of them never share a load. `uses`
+    names another load that this one is read with; a continued load keeps the one it began with.
+    """
     reports = root / connection_id / report
     with storage_errors(reports):
         reports.mkdir(parents=True, exist_ok=True)
         for journal_path in sorted(reports.glob(f"*/{_JOURNAL}")):
-            resumed = _resume(journal_path, window, now)
+            resumed = _resume(journal_path, window, account, now)
             if resumed:
                 return resumed
         folder = reports / f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
@@ -166,20 +196,23 @@ def begin(root: Path, connection_id: str, provider: str, report: str, window: Wi
             "connection_id": connection_id,
             "provider": provider,
             "report": report,
+            "account": account,
+            "uses": uses,
             "window": [str(window.start), str(window.end)],
             "started_at": now.isoformat(),
         }
-        journal = (folder / _JOURNAL).open("a+")
+        unnamed = folder / ".journal"  # nobody sees it before it is locked and has its first line
+        journal = unnamed.open("ab+")
         fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        journal.write(json.dumps(head) + "\n")
-        journal.flush()
+        _write_line(journal, head)
+        unnamed.rename(folder / _JOURNAL)
         sync_directory(reports)
         return OpenLanding(folder, head, journal, [])
 
 
-def _resume(journal_path: Path, window: Window, now: datetime) -> OpenLanding | None:
+def _resume(journal_path: Path, window: Window, account: str, now: datetime) -> OpenLanding | None:
     folder = journal_path.parent
-    journal = journal_path.open("a+")
+    journal = journal_path.open("ab+")
     try:
         fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:  # another process is at work on it
@@ -192,7 +225,7 @@ def _resume(journal_path: Path, window: Window, now: datetime) -> OpenLanding | 
     lines = _whole_lines(journal)
     head = lines[0] if lines else None
     young = head and timedelta(0) <= now - datetime.fromisoformat(head["started_at"]) <= RESUMABLE_FOR
-    if head and young and head["window"] == [str(window.start), str(window.end)]:
+    if head and young and (head["window"], head["account"]) == ([str(window.start), str(window.end)], account):
         return OpenLanding(folder, head, journal, [Page(**line) for line in lines[1:]])
     journal.close()
     if not young:
@@ -200,15 +233,21 @@ def _resume(journal_path: Path, window: Window, now: datetime) -> OpenLanding | 
     return None
 
 
-def _whole_lines(journal: IO[str]) -> list[dict[str, Any]]:
+def _write_line(journal: IO[bytes], content: dict[str, Any]) -> None:
+    """Appends a line that is on disk when this returns."""
+    journal.write(json.dumps(content, ensure_ascii=False).encode() + b"\n")
+    journal.flush()
+    os.fsync(journal.fileno())
+
+
+def _whole_lines(journal: IO[bytes]) -> list[dict[str, Any]]:
     """The journal's lines; a last one that was cut off by a crash is removed."""
     journal.seek(0)
-    text = journal.read()
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        journal.truncate(len(whole.encode()))
-        journal.seek(0, os.SEEK_END)
-    return [json.loads(line) for line in whole.splitlines()]
+    written = journal.read()
+    whole = written[: written.rfind(b"\n") + 1]
+    if whole != written:
+        journal.truncate(len(whole))
+    return [json.loads(line) for line in whole.split(b"\n") if line]
 
 
 def read_body(folder: Path, page: Page) -> bytes:
@@ -226,8 +265,17 @@ def read_body(folder: Path, page: Page) -> bytes:
 
 
 def read_landing(folder: Path) -> Landing:
-    """A complete load by its folder."""
-    raw = json.loads((folder / _MANIFEST).read_bytes())
+    """A complete load by its folder. Raises FileNotFoundError where there is none, LandingDamaged for a bad one."""
+    content = (folder / _MANIFEST).read_bytes()
+    try:
+        return _as_landing(folder, json.loads(content))
+    except (ValueError, KeyError, TypeError) as error:
+        raise LandingDamaged(
+            f"The manifest {folder / _MANIFEST} cannot be read ({type(error).__name__}). Restore it from a backup."
+        ) from error
+
+
+def _as_landing(folder: Path, raw: dict[str, Any]) -> Landing:
     return Landing(
         raw["load_id"],
         raw["connection_id"],

@@ -28,9 +28,18 @@ def log_to(folder: Path) -> Iterator[None]:
     """Writes records of this system to `folder`/tokenboard.log while the block runs."""
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        handler = RotatingFileHandler(folder / "tokenboard.log", maxBytes=10_000_000, backupCount=5)
+        handler = RotatingFileHandler(
+            folder / "tokenboard.log", maxBytes=10_000_000, backupCount=5, encoding="utf-8", errors="replace"
+        )
     handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s %(message)s"))
     with _attached(handler):
+        yield
+
+
+@contextmanager
+def show_warnings(console: Console) -> Iterator[None]:
+    """Shows warnings only: for commands that are over at once, unless they have to wait."""
+    with _attached(_Lines(console, _Redacting("%(message)s"), level=logging.WARNING)):
         yield
 
 
@@ -47,8 +56,10 @@ def show_progress(console: Console) -> Iterator[None]:
 
 
 class _Lines(logging.Handler):
-    def __init__(self, console: Console, formatter: logging.Formatter, update: object = None) -> None:
-        super().__init__(logging.INFO)
+    def __init__(
+        self, console: Console, formatter: logging.Formatter, update: object = None, level: int = logging.INFO
+    ) -> None:
+        super().__init__(level)
         self._console, self._update = console, update
         self.setFormatter(formatter)
 

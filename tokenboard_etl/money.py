@@ -18,7 +18,8 @@ COST_SCALE = Decimal("1e-18")
 MULTIPLIER_SCALE = Decimal("1e-6")
 
 _LITERAL = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
-_MAX_DIGITS_BEFORE_POINT = 20  # DECIMAL(38,18)
+_BEYOND = Decimal(10) ** 20
+"""The first amount that DECIMAL(38,18) cannot hold."""
 
 
 @contextmanager
@@ -43,11 +44,15 @@ def parse_amount(value: object) -> Decimal:
     text = str(value)
     if not _LITERAL.fullmatch(text):
         raise ValueError(f"not a decimal number: {text[:60]!r}")
-    number = Decimal(text)
-    if number and number.adjusted() >= _MAX_DIGITS_BEFORE_POINT:
+    try:
+        with exact():
+            number = Decimal(text)
+            amount = number.quantize(COST_SCALE, rounding=ROUND_HALF_UP) if number else Decimal(0).quantize(COST_SCALE)
+    except decimal.InvalidOperation:
+        amount = _BEYOND
+    if amount.copy_abs() >= _BEYOND:
         raise ValueError(f"larger than any real amount: {text[:60]!r}")
-    with exact():
-        return number.quantize(COST_SCALE, rounding=ROUND_HALF_UP) if number else Decimal(0).quantize(COST_SCALE)
+    return amount
 
 
 def minor_unit_digits(currency: str) -> int:

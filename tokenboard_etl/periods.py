@@ -21,6 +21,16 @@ def utc_day(instant: datetime) -> date:
     return instant.astimezone(UTC).date()
 
 
+def parse_day(text: str) -> date:
+    """A day as 2026-11-20 and in no other form; raises WrongUse."""
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+            return date.fromisoformat(text)
+    except ValueError:  # the 30th of February
+        pass
+    raise WrongUse(f"{text!r} is not a date; write it as 2026-11-20.")
+
+
 def start_of(day: date) -> datetime:
     """00:00 UTC of a day."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
@@ -91,7 +101,7 @@ class Month:
 
     @classmethod
     def parse(cls, text: str) -> Month:
-        if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text, re.ASCII):
+        if not re.fullmatch(r"2\d{3}-(0[1-9]|1[0-2])", text, re.ASCII):
             raise WrongUse(f"{text!r} is not a month; write it as 2026-10.")
         return cls(int(text[:4]), int(text[5:]))
 

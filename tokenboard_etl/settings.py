@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tokenboard_etl.errors import ConfigurationError
 from tokenboard_etl.money import MULTIPLIER_SCALE, exact
+from tokenboard_etl.redaction import protect
 
 
 class Settings(BaseSettings):
@@ -41,10 +43,24 @@ class Settings(BaseSettings):
     simulated_now: datetime | None = Field(None, validation_alias="TOKENBOARD_NOW")
     dagster_home: Path | None = Field(None, validation_alias="DAGSTER_HOME")
 
+    @field_validator("openai_admin_key", "openai_api_key", "openrouter_management_key")
+    @classmethod
+    def _a_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is None:
+            return None
+        text = key.get_secret_value().strip()
+        if not re.fullmatch(r"[!-~]+", text):
+            raise ValueError("holds blanks or characters that no key has; was it copied whole?")
+        protect(text)
+        return SecretStr(text)
+
     @field_validator("home", "dagster_home")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
-        return path.expanduser().resolve() if path else None
+        try:
+            return path.expanduser().resolve() if path else None
+        except RuntimeError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("openai_base_url", "openrouter_base_url")
     @classmethod
@@ -71,6 +87,13 @@ class Settings(BaseSettings):
         if self.simulated_now and not all(map(_is_loopback, (self.openai_base_url, self.openrouter_base_url))):
             raise ValueError("TOKENBOARD_NOW is for simulations: every base URL must be on this machine")
         return self
+
+    @field_validator("profit_margin_percentage", "openrouter_markup")
+    @classmethod
+    def _fits_a_multiplier(cls, value: Decimal) -> Decimal:
+        if not value.is_finite() or Decimal(value).normalize().as_tuple().exponent < -4:  # type: ignore[operator]
+            raise ValueError("has more than four decimals")
+        return value
 
     @property
     def admin_key(self) -> SecretStr | None:
@@ -137,6 +160,8 @@ def load_settings(**overrides: Any) -> Settings:
             for e in error.errors(include_input=False, include_url=False)
         )
         raise ConfigurationError(f"The configuration cannot be used: {problems}.") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError("The file .env is not text in UTF-8; save it as such.") from None
 
 
 def _is_loopback(url: str) -> bool:

@@ -64,3 +64,15 @@ def test_closing_publishes_the_invoices_and_the_closed_state(settings: Settings,
             "SELECT DISTINCT state FROM billing.tenant_months WHERE month = '2026-05'"
         ).fetchall()
     assert states == [("closed",)]
+
+
+def test_a_settled_month_without_its_control_total_is_not_closed(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    may = Month(2026, 5)
+    run_nightly(settings, may.window, instance)
+    with open_warehouse(settings.warehouse_path) as warehouse:
+        warehouse.execute("DELETE FROM ops.load_days WHERE report = 'costs_total'")
+        warehouse.execute("INSERT INTO ops.dirty_months VALUES ('2026-05')")
+    with pytest.raises(CheckFailed, match="control_total_agrees"):
+        run_month_close(settings, may, instance)

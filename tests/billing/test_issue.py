@@ -178,3 +178,25 @@ def test_a_changed_default_margin_holds_from_the_day_it_is_first_seen(warehouse:
     ]
     record_default_margins(warehouse, {"openai": first}, NOW)
     assert rules()[-1] == ("default-openai-2026-06-15", first, date(2026, 6, 15), None)
+
+
+def test_a_configured_connection_that_was_never_read_blocks_closing(warehouse: duckdb.DuckDBPyConnection) -> None:
+    plant(warehouse, {"a": [Decimal(1)]})
+    with pytest.raises(CheckFailed, match="openrouter analytics 2026-05-01 is missing"):
+        close_month(warehouse, MAY, NOW, render_invoice, gating=[("openai", "costs"), ("openrouter", "analytics")])
+    assert len(close_month(warehouse, MAY, NOW, render_invoice, gating=[("openai", "costs")])) == 1
+
+
+def test_closing_for_an_unknown_tenant_is_wrong_use(warehouse: duckdb.DuckDBPyConnection) -> None:
+    plant(warehouse, {"a": [Decimal(1)]})
+    with pytest.raises(WrongUse, match="no tenant 'nosuch'"):
+        close_month(warehouse, MAY, NOW, render_invoice, tenant_id="nosuch")
+
+
+def test_closing_for_a_tenant_without_charges_leaves_the_month_open_for_it(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    plant(warehouse, {"a": [Decimal(1)]})
+    save_tenant(warehouse, Tenant("late", "Late", None, None, "USD", None), {}, NOW)
+    assert close_month(warehouse, MAY, NOW, render_invoice, tenant_id="late") == []
+    assert warehouse.execute("SELECT count(*) FROM billing.closed_months").fetchall() == [(0,)]

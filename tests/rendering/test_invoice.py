@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tokenboard_etl.billing.invoice import Buyer, Invoice, Line
+from tokenboard_etl.errors import CheckFailed
 from tokenboard_etl.periods import Month
 from tokenboard_etl.rendering.invoices import TEMPLATE, render_invoice, write_invoice
 
@@ -123,11 +124,18 @@ def test_currencies_have_their_own_number_of_digits(currency: str, shown: str) -
 
 
 def test_writing_twice_leaves_the_file_alone_and_damage_is_mended(tmp_path: Path) -> None:
-    path = write_invoice(tmp_path, INVOICE)
+    issued_as = render_invoice(INVOICE).sha256
+    path = write_invoice(tmp_path, INVOICE, issued_as)
     assert path == tmp_path / "2026-05" / "acme" / "INV-2026-00007.html"
     first = path.stat()
-    write_invoice(tmp_path, INVOICE)
+    write_invoice(tmp_path, INVOICE, issued_as)
     assert path.stat().st_ino == first.st_ino
     path.write_text("gone")
-    write_invoice(tmp_path, INVOICE)
+    write_invoice(tmp_path, INVOICE, issued_as)
     assert path.read_bytes() == render_invoice(INVOICE).html
+
+
+def test_nothing_but_the_document_as_issued_is_written_under_its_number(tmp_path: Path) -> None:
+    with pytest.raises(CheckFailed, match="INV-2026-00007 cannot be rendered as it was issued"):
+        write_invoice(tmp_path, INVOICE, "0" * 64)
+    assert list(tmp_path.rglob("*.html")) == []

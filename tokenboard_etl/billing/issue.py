@@ -6,7 +6,7 @@ are only ever inserted. Closing a month again finds it closed and changes nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import astuple
 from datetime import datetime
 from decimal import Decimal
@@ -19,7 +19,7 @@ from tokenboard_etl.billing.invoice import PROVIDER_NAMES, Buyer, Invoice, Line,
 from tokenboard_etl.billing.margins import rules_sha256
 from tokenboard_etl.errors import CheckFailed, ConfigurationError, WrongUse
 from tokenboard_etl.money import to_minor
-from tokenboard_etl.periods import Month, utc_day
+from tokenboard_etl.periods import FIRST_DAY, Month, utc_day
 from tokenboard_etl.warehouse.connection import transaction
 from tokenboard_etl.warehouse.load import mark_months
 
@@ -30,15 +30,20 @@ def close_month(
     now: datetime,
     render: Render,
     *,
+    gating: Collection[tuple[str, str]] = (),
     tenant_id: str | None = None,
     accepted_reason: str | None = None,
 ) -> list[Invoice]:
-    """Issues an invoice for every tenant with charges in the month who has none yet; returns the new ones."""
+    """Issues an invoice for every tenant with charges in the month who has none yet; returns the new ones.
+
+    `gating` names connections and reports that must have every day of the month, beside those ever read.
+    """
     refuse_open_month(month, now)
     with transaction(connection):
+        _refuse_unknown_tenant(connection, tenant_id)
         if _is_closed(connection, month, tenant_id):
             return []
-        unfinished = unfinished_days(connection, month)
+        unfinished = unfinished_days(connection, month, gating)
         if unfinished and not accepted_reason:
             raise CheckFailed(
                 f"{month} cannot be closed: {len(unfinished)} source day(s) are not final, first "
@@ -49,29 +54,39 @@ def close_month(
         policy = rules_sha256(connection)
         for invoice in drafts:
             _insert(connection, invoice, render(invoice), policy, accepted_reason if unfinished else None)
-        connection.execute(
-            "INSERT INTO billing.closed_months VALUES ($1, $2, $3, $4)",
-            [str(month), tenant_id, now, accepted_reason if unfinished else None],
-        )
+        if drafts or tenant_id is None:  # a tenant without charges yet may still get some
+            connection.execute(
+                "INSERT INTO billing.closed_months VALUES ($1, $2, $3, $4)",
+                [str(month), tenant_id, now, accepted_reason if unfinished else None],
+            )
         mark_months(connection, {str(month)})
     return drafts
 
 
 def refuse_open_month(month: Month, now: datetime) -> None:
-    """Raises WrongUse for a month that is not over."""
+    """Raises WrongUse for a month that is not over, or from before this system's first day."""
+    if month.first < FIRST_DAY:
+        raise WrongUse(f"{month} is before {FIRST_DAY}, where this system begins.")
     if month.window.end > utc_day(now):
         raise WrongUse(f"{month} is not over; it can be closed from {month.window.end} on.")
 
 
-def unfinished_days(connection: duckdb.DuckDBPyConnection, month: Month) -> list[str]:
-    """Days of the month that gate closing and are not final, readable; every connection must have every day."""
+def unfinished_days(
+    connection: duckdb.DuckDBPyConnection, month: Month, gating: Collection[tuple[str, str]] = ()
+) -> list[str]:
+    """Days of the month that gate closing and are not final, readable; every connection must have every day.
+
+    A configured connection that was never read gates as well: its spend would otherwise never be invoiced.
+    """
     rows = connection.execute(
         """
         WITH days AS (
             SELECT CAST(unnest(generate_series($start::DATE, $last::DATE, INTERVAL 1 DAY)) AS DATE) AS usage_date
         ),
         gating AS (
-            SELECT DISTINCT connection_id, report FROM ops.source_days WHERE gates_closing
+            SELECT connection_id, report FROM ops.source_days WHERE gates_closing
+            UNION
+            SELECT unnest($connections::VARCHAR[]), unnest($reports::VARCHAR[])
         )
         SELECT gating.connection_id, gating.report, days.usage_date, coalesce(known.state, 'missing')
         FROM gating CROSS JOIN days
@@ -82,9 +97,14 @@ def unfinished_days(connection: duckdb.DuckDBPyConnection, month: Month) -> list
         WHERE coalesce(known.state, 'missing') NOT IN ('settled', 'closed')
         ORDER BY 3, 1, 2
         """,
-        {"start": month.window.start, "last": month.window.last},
+        {
+            "start": month.window.start,
+            "last": month.window.last,
+            "connections": [connection_id for connection_id, _ in gating],
+            "reports": [report for _, report in gating],
+        },
     ).fetchall()
-    if not rows and not _has_any_source(connection):
+    if not rows and not gating and not _has_any_source(connection):
         return [f"no provider has been read for {month}"]
     return [f"{connection_id} {report} {day} is {state}" for connection_id, report, day, state in rows]
 
@@ -102,6 +122,18 @@ def invoices_of(connection: duckdb.DuckDBPyConnection, month: Month) -> list[Inv
         Invoice(number, Buyer(*buyer), month, currency, issued_at, _lines(connection, number), tax, kind)
         for number, *buyer, currency, issued_at, tax, kind in heads
     ]
+
+
+def issued_checksums(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, str]:
+    """Invoice number to the SHA-256 its document had when it was issued."""
+    rows = connection.execute("SELECT invoice_number, sha256 FROM billing.invoices WHERE month = $1", [str(month)])
+    return dict(rows.fetchall())
+
+
+def _refuse_unknown_tenant(connection: duckdb.DuckDBPyConnection, tenant_id: str | None) -> None:
+    known = connection.execute("SELECT count(*) FROM registry.tenants WHERE tenant_id = $1", [tenant_id]).fetchall()
+    if tenant_id is not None and not known[0][0]:
+        raise WrongUse(f"There is no tenant {tenant_id!r}; `tokenboard tenants list` shows them.")
 
 
 def _is_closed(connection: duckdb.DuckDBPyConnection, month: Month, tenant_id: str | None) -> bool:

@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 
 from pydantic import Field
 
-from tokenboard_etl.errors import LoadRefused, PaginationStalled, ProviderRejected
+from tokenboard_etl.errors import LoadRefused, MalformedAnswer, PaginationStalled, ProviderRejected
 from tokenboard_etl.periods import ONE_DAY, Window, utc_day
 from tokenboard_etl.providers.wire import Fetch, Request, Wire, WireAmount, read
 
@@ -174,26 +174,31 @@ async def _walk(fetch: Fetch, first: Request, model: type[BucketPage[Row]], wind
     """Reads all pages of a bucket report; returns the days that had a bucket.
 
     A token is bound to its exact query, so only `page` changes. An empty page ends the walk even if it names
-    a successor: costs has sent a token past its last bucket, which leads round for ever.
+    a successor: costs has sent a token past its last bucket, which leads round for ever. Every other page brings
+    days that were not there yet, so the walk ends.
     """
     days, seen, request = set[date](), set[str](), first
-    for _ in range(MAX_PAGES):
+    while True:
         page = read(model, request, await fetch(request))
-        days.update(_covered(page, request, window))
-        if not page.has_more or not page.data:
+        if page.has_more and page.data and (not page.next_page or page.next_page in seen):
+            what = f"the page token {page.next_page!r} came twice" if page.next_page else "next_page is missing"
+            raise PaginationStalled(PROVIDER, request.endpoint, f"has_more is true and {what}")
+        for day in _covered(page, request, window):
+            if day in days:
+                raise LoadRefused(
+                    f"{PROVIDER} {request.endpoint}: {day} came twice in one report. Counting it twice would bill it "
+                    "twice, so nothing of it was loaded."
+                )
+            days.add(day)
+        if not page.has_more or not page.data or not page.next_page:
             return frozenset(days)
-        if not page.next_page:
-            raise PaginationStalled(PROVIDER, request.endpoint, "has_more is true and next_page is missing")
-        if page.next_page in seen:
-            raise PaginationStalled(PROVIDER, request.endpoint, f"the page token {page.next_page!r} came twice")
         seen.add(page.next_page)
         request = replace(first, params=(*first.params, ("page", page.next_page)))
-    raise PaginationStalled(PROVIDER, first.endpoint, f"no end after {MAX_PAGES} pages")
 
 
 def _covered(page: BucketPage[Row], request: Request, window: Window) -> Iterable[date]:
     for bucket in page.data:
-        day = utc_day(datetime.fromtimestamp(bucket.start_time, UTC))
+        day = _day_of(bucket.start_time, request)
         whole = bucket.start_time % 86_400 == 0 and bucket.end_time - bucket.start_time == ONE_DAY.total_seconds()
         if day not in window or not whole:
             raise LoadRefused(
@@ -207,3 +212,12 @@ def _covered(page: BucketPage[Row], request: Request, window: Window) -> Iterabl
                     "Nothing of it was loaded; this system bills from US dollars."
                 )
         yield day
+
+
+def _day_of(epoch_s: int, request: Request) -> date:
+    try:
+        return utc_day(datetime.fromtimestamp(epoch_s, UTC))
+    except (ValueError, OverflowError, OSError):
+        raise MalformedAnswer(
+            PROVIDER, request.endpoint, f"$.data[*].start_time: not a time in seconds, found {epoch_s}", status=200
+        ) from None

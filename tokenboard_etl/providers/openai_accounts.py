@@ -83,5 +83,9 @@ async def spend_limit(fetch: Fetch, project_id: str) -> SpendLimit:
 
 async def credit_grants(fetch: Fetch) -> CreditGrants:
     """Prepaid credit. Raises KeyRefused for every kind of secret key: the balance is then unknown, not zero."""
-    request = Request(PROVIDER, "/dashboard/billing/credit_grants")
+    request = Request(
+        PROVIDER,
+        "/dashboard/billing/credit_grants",
+        key_advice="It answers browser sessions and some old user keys only: set OPENAI_PERSONAL_KEY, or do without.",
+    )
     return read(CreditGrants, request, await fetch(request))

@@ -175,16 +175,13 @@ async def create_key(fetch: Fetch, name: str, limit_usd: Decimal | None, limit_r
 
 
 async def credits(fetch: Fetch) -> None:  # noqa: A001 - the report's name
-    """Credits bought and used by the account."""
+    """Credits bought and used by the account.
+
+    Zero and zero is also what a key without permission has been told, so the load takes it as unknown
+    (sql/raw/openrouter_credits.sql).
+    """
     request = Request(PROVIDER, "/credits")
-    answer = read(CreditsAnswer, request, await fetch(request)).data
-    if answer.total_credits == 0 and answer.total_usage == 0:
-        raise MalformedAnswer(
-            PROVIDER,
-            request.endpoint,
-            "zero credits bought and zero used, which is also what a key without permission is told",
-            advice="The balance is unknown; it is not taken as zero.",
-        )
+    read(CreditsAnswer, request, await fetch(request))
 
 
 async def activity(fetch: Fetch, window: Window, now: datetime) -> frozenset[date]:
@@ -205,13 +202,30 @@ async def analytics_total(fetch: Fetch, window: Window) -> frozenset[date]:
     return frozenset(window.days())
 
 
-async def analytics(fetch: Fetch, window: Window, keys: Sequence[KeyRef]) -> frozenset[date]:
-    """Cost per model for the account, and per key and model for every key given."""
+async def analytics(fetch: Fetch, window: Window, known: Sequence[KeyRef]) -> frozenset[date]:
+    """Cost per model for the account, and per key and model for every known key."""
     for part in window.chunks(QUERY_DAYS):
         await _query(fetch, part, ("model",), {})
-        for group in groups_with_distinct_names(keys):
+        for group in groups_with_distinct_names(known):
             await _query(fetch, part, ("api_key_id", "model"), {k.name: k.hash for k in group})
     return frozenset(window.days())
+
+
+async def refuse_taken_names(fetch: Fetch, known: Sequence[KeyRef]) -> None:
+    """To be asked after `analytics`: raises LoadRefused if a key took another known key's name meanwhile.
+
+    Analytics answers with names, so such a key's cost would stand under the other one. A name that nobody else
+    had does no harm: it was unexpected, and its group was asked for key by key.
+    """
+    names = {key.hash: key.name for key in known}
+    taken = set(names.values())
+    for key in await keys(fetch):
+        before = names.get(key.hash)
+        if before is not None and before != key.name and key.name in taken:
+            raise LoadRefused(
+                f"{PROVIDER} POST /analytics/query: the key {key.hash[:12]}... took the name of another key while "
+                "costs were read by name. Nothing of it was loaded; run the same command again."
+            )
 
 
 def groups_with_distinct_names(keys: Iterable[KeyRef], size: int = KEYS_PER_QUERY) -> Iterator[list[KeyRef]]:

@@ -43,8 +43,9 @@ class Request:
     """One exchange, as a value. `report` and `context` are for the landing's manifest only.
 
     `context` holds what is needed to read the rows later and is not in the body (for example which key hash a
-    name in the answer stands for). `repeatable` says that sending it twice does no harm.
-    `missing_is_outage`: a 404 means the provider is broken, never "no data" (seen on /costs for a day).
+    name in the answer stands for). `repeatable` says that sending it twice does no harm. `key_advice` replaces the
+    usual advice where another kind of key is needed. `missing_is_outage`: a 404 means the provider is broken, never
+    "no data" (seen on /costs for a day).
     """
 
     provider: str
@@ -55,6 +56,7 @@ class Request:
     context: Mapping[str, Any] = field(default_factory=dict)
     repeatable: bool = True
     missing_is_outage: bool = False
+    key_advice: str = ""
 
     @property
     def endpoint(self) -> str:
@@ -62,8 +64,8 @@ class Request:
 
     @property
     def fingerprint(self) -> str:
-        """Equal for requests that ask the same of the provider."""
-        asked = [self.method, self.path, self.params, self.body]
+        """Equal for requests that ask the same of the provider and read the answer alike."""
+        asked = [self.method, self.path, self.params, self.body, dict(self.context)]
         return json.dumps(asked, sort_keys=True, ensure_ascii=False, default=str)
 
 

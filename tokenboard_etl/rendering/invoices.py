@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from tokenboard_etl.billing.invoice import PROVIDER_NAMES, Invoice, Line, Rendered
+from tokenboard_etl.errors import CheckFailed
 from tokenboard_etl.files import write_atomically
 from tokenboard_etl.rendering.environment import environment
 
@@ -43,9 +45,19 @@ def invoice_path(reports: Path, invoice: Invoice) -> Path:
     return reports / str(invoice.month) / invoice.buyer.tenant_id / f"{invoice.number}.html"
 
 
-def write_invoice(reports: Path, invoice: Invoice) -> Path:
-    """Writes the document where it is not there yet with the same bytes; returns its path."""
-    path, html = invoice_path(reports, invoice), render_invoice(invoice).html
-    if not path.exists() or path.read_bytes() != html:
-        write_atomically(path, html)
+def write_invoice(reports: Path, invoice: Invoice, issued_sha256: str) -> Path:
+    """Puts the document as it was issued in place, unless it is there; returns its path.
+
+    Raises CheckFailed rather than writing anything else under an issued number.
+    """
+    path = invoice_path(reports, invoice)
+    if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == issued_sha256:
+        return path
+    rendered = render_invoice(invoice)
+    if rendered.sha256 != issued_sha256:
+        raise CheckFailed(
+            f"{invoice.number} cannot be rendered as it was issued: its template or a library has changed since. "
+            f"Restore {path} from a backup; nothing else is written under that number."
+        )
+    write_atomically(path, rendered.html)
     return path

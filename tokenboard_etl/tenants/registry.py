@@ -113,8 +113,13 @@ def bind(connection: duckdb.DuckDBPyConnection, binding: Binding, now: datetime)
 
 
 def rerate_open_months(connection: duckdb.DuckDBPyConnection) -> None:
-    """Has the models built again for every loaded month; issued invoices are records and stay."""
-    months = connection.execute("SELECT DISTINCT strftime(usage_date, '%Y-%m') FROM ops.load_days").fetchall()
+    """Has the models built again for every loaded month that is not closed."""
+    months = connection.execute(
+        """
+        SELECT DISTINCT strftime(usage_date, '%Y-%m') AS month FROM ops.load_days
+        WHERE month NOT IN (SELECT month FROM billing.closed_months WHERE tenant_id IS NULL)
+        """
+    ).fetchall()
     mark_months(connection, {month for (month,) in months})
 
 

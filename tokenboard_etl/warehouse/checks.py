@@ -73,13 +73,18 @@ def run_checks(connection: duckdb.DuckDBPyConnection, checks: Sequence[Check] | 
 
 def refuse_violations(findings: Sequence[Finding]) -> None:
     """Raises CheckFailed if a blocking check found anything."""
-    failed = [finding for finding in findings if not finding.passed and finding.check.blocking]
+    failed = [str(finding) for finding in findings if not finding.passed and finding.check.blocking]
     if failed:
-        raise CheckFailed(
-            f"{len(failed)} blocking check(s) failed, so nothing was published: "
-            + " | ".join(map(str, failed))
-            + ". The published file is the one of before."
-        )
+        raise violations_found(failed)
+
+
+def violations_found(findings: Sequence[str]) -> CheckFailed:
+    """The error for blocking checks that found something, told in `findings`."""
+    return CheckFailed(
+        f"{len(findings)} blocking check(s) failed, so nothing was published and the published file is the one of "
+        f"before: {' | '.join(findings)}. Days whose figures contradict each other can be read again with "
+        "`tokenboard nightly --from DATE --to DATE`."
+    )
 
 
 def _duplicates(model: SqlFile) -> str:

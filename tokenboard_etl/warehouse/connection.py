@@ -100,7 +100,7 @@ def _writer_lock(path: Path, wait_seconds: float, sleep: Callable[[float], None]
                     f"{wait_seconds:.0f} s. Wait for it to end, or stop it, and run the same command again."
                 )
             if not told:
-                log.info("waiting for process %s, which is writing the warehouse", holder)
+                log.warning("waiting for process %s, which is writing the warehouse", holder)
                 told = True
             sleep(0.2)
         os.ftruncate(descriptor, 0)

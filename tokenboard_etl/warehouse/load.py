@@ -23,6 +23,9 @@ from tokenboard_etl.warehouse.sql_files import quoted, read_sql
 
 log = logging.getLogger("tokenboard.load")
 
+SETTLE_TIME = timedelta(days=4)
+"""After it a day's figures are not expected to change; the settings' default."""
+
 
 def raw_table(provider: str, report: str) -> str:
     """Where a report's rows go; also the name of the SQL file that reads its pages."""
@@ -37,13 +40,14 @@ def loaded_ids(connection: duckdb.DuckDBPyConnection) -> set[str]:
 def load_landing(
     connection: duckdb.DuckDBPyConnection,
     landing: Landing,
-    settle_time: timedelta,
+    settle_time: timedelta = SETTLE_TIME,
     accepted_reason: str | None = None,
 ) -> int:
     """Loads one landing that is not loaded yet; returns the raw rows written.
 
-    Raises LoadRefused, with the old figures untouched, where a figure that must be there is not, or where settled
-    money collapsed and `accepted_reason` does not say why that is right. A refused load is not tried again.
+    Raises LoadRefused, with the old figures untouched, where a figure that must be there is not or does not fit, or
+    where settled money collapsed and `accepted_reason` does not say why that is right. A refused landing is recorded
+    as such and not tried again: the next read of the same days takes its place.
     """
     landing.verify()
     try:
@@ -69,6 +73,15 @@ def _load(
         _record_load(connection, landing, rows, "loaded", None)
         return rows
     days = _days_not_read_since(connection, landing, landing.days)
+    if len(days) < len(landing.days):
+        log.warning(
+            "%s %s: %d of %d day(s) had been read later than %s already and keep those figures; is the clock right?",
+            landing.connection_id,
+            landing.report,
+            len(landing.days) - len(days),
+            len(landing.days),
+            landing.started_at,
+        )
     stage(connection, table, landing, "usage_date", days)
     accepted = None
     if is_restated(table):
@@ -133,14 +146,23 @@ def mark_months(connection: duckdb.DuckDBPyConnection, months: Collection[str]) 
         connection.execute("INSERT INTO ops.dirty_months VALUES ($1)", [month])
 
 
+_UNFIT = (
+    duckdb.ConstraintException,
+    duckdb.ConversionException,
+    duckdb.InvalidInputException,
+    duckdb.OutOfRangeException,
+)
+
+
 @contextmanager
 def _figures_required(landing: Landing) -> Iterator[None]:
     try:
         yield
-    except duckdb.ConstraintException as error:
+    except _UNFIT as error:
         raise LoadRefused(
-            f"{landing.provider} {landing.report} ({landing.window}): a figure that must be there is missing "
-            f"({str(error).splitlines()[0]}). Nothing of it was loaded; the answer is kept in {landing.folder}."
+            f"{landing.provider} {landing.report} ({landing.window}): a figure that must be there is missing or does "
+            f"not fit ({str(error).splitlines()[0]}). Nothing of it was loaded, and it will not be tried again; the "
+            f"answers are kept in {landing.folder}. Run the same command again to read the days anew."
         ) from error
 
 

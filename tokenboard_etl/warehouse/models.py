@@ -28,6 +28,7 @@ def build_within(
     connection: duckdb.DuckDBPyConnection, now: datetime, settle_days: int, *, whole: bool = False
 ) -> dict[str, int]:
     """The same inside the caller's transaction; `whole` builds every table from nothing."""
+    _mark_all_if_settling_changed(connection, settle_days)
     connection.execute("DELETE FROM ops.clock")
     connection.execute("INSERT INTO ops.clock VALUES ($1, $2)", [now, settle_days])
     months = [
@@ -38,6 +39,18 @@ def build_within(
         _build(connection, model, months, whole=whole)
     connection.execute("DELETE FROM ops.dirty_months")
     return {model.name: row_count(connection, model.name) for model in models_in_order()}
+
+
+def _mark_all_if_settling_changed(connection: duckdb.DuckDBPyConnection, settle_days: int) -> None:
+    """Another settle time changes the state of days in months that no load touches."""
+    connection.execute(
+        """
+        INSERT INTO ops.dirty_months
+        SELECT DISTINCT strftime(usage_date, '%Y-%m')
+        FROM ops.load_days CROSS JOIN ops.clock WHERE ops.clock.settle_days <> $1
+        """,
+        [settle_days],
+    )
 
 
 def row_count(connection: duckdb.DuckDBPyConnection, table: str) -> int:

@@ -1,4 +1,4 @@
--- The separate, ungrouped request agrees with the sum of the rows on settled days.
+-- The separate, ungrouped request was read and agrees with the sum of the rows on settled days.
 -- severity: blocking
 -- asset: billing.reconciliation
 -- owner: team:billing
@@ -11,6 +11,9 @@ JOIN ops.source_days AS source_day
     AND source_day.usage_date = reconciliation.usage_date
     AND source_day.gates_closing
 WHERE source_day.state IN ('settled', 'closed')
-    AND abs(provider_cost_usd - control_total_usd)
-        > (provider_rows + 1) * CASE WHEN reconciliation.provider = 'openai' THEN 0.000000000000000001 ELSE 0.000000001 END
+    AND (
+        control_total_usd IS NULL
+        OR abs(provider_cost_usd - control_total_usd)
+            > (provider_rows + 1) * CASE WHEN reconciliation.provider = 'openai' THEN 0.000000000000000001 ELSE 0.000000001 END
+    )
 ORDER BY 1, 2

@@ -5,8 +5,8 @@
 -- column snapshot_date: UTC day the balance was read.
 -- column provider: openrouter.
 -- column connection_id: The provider account.
--- column granted_usd: Credits ever bought or granted.
--- column used_usd: Credits ever used.
+-- column granted_usd: Credits ever bought or granted; NULL where the provider did not really say.
+-- column used_usd: Credits ever used; NULL likewise.
 -- column available_usd: What is left; may be negative.
 -- column used_delta_usd: Used since the snapshot before; NULL for the first.
 SELECT

@@ -39,7 +39,7 @@ COMMENT ON COLUMN ops.loads.rows IS 'Rows in the raw table after equal keys were
 COMMENT ON COLUMN ops.loads.bytes IS 'Size of all bodies before compression.';
 COMMENT ON COLUMN ops.loads.sha256 IS 'Checksum over the checksums of all bodies, in order.';
 COMMENT ON COLUMN ops.loads.seconds IS 'From the first request to the last page.';
-COMMENT ON COLUMN ops.loads.result IS 'loaded, or superseded when all of its days had been loaded from a later read.';
+COMMENT ON COLUMN ops.loads.result IS 'loaded; superseded when all of its days had been loaded from a later read; refused when a figure was missing.';
 
 CREATE TABLE ops.load_days (
     load_id VARCHAR NOT NULL,
@@ -246,5 +246,5 @@ CREATE TABLE raw.openrouter_activity (
 );
 CREATE TABLE raw.openrouter_credits (
     connection_id VARCHAR NOT NULL, load_id VARCHAR NOT NULL, snapshot_date DATE NOT NULL,
-    granted_usd DECIMAL(38, 18) NOT NULL, used_usd DECIMAL(38, 18) NOT NULL
+    granted_usd DECIMAL(38, 18), used_usd DECIMAL(38, 18)
 );

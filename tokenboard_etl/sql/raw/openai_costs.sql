@@ -6,7 +6,7 @@
 WITH bucket AS (
     SELECT unnest(from_json(body, '{"data": [{"start_time": "BIGINT", "results": [{
         "amount": {"value": "DECIMAL(38,18)"}, "line_item": "VARCHAR", "project_id": "VARCHAR", "api_key_id": "VARCHAR",
-        "quantity": "DECIMAL(25,9)", "quantity_unit": "VARCHAR"}]}]}').data) AS bucket
+        "quantity": "DECIMAL(38,9)", "quantity_unit": "VARCHAR"}]}]}').data) AS bucket
     FROM landed
 ),
 cost AS (
