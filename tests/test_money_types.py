@@ -27,7 +27,7 @@ WHERE_JSON_HAS_NO_AMOUNTS = {
     ("http.py", "_error_text"),
     ("landing.py", "_whole_lines"),
     ("landing.py", "read_landing"),
-    ("warehouse/load.py", "_expose_pages"),
+    ("warehouse/pages.py", "expose_pages"),
     ("providers/sandbox/openai_http.py", "body_of"),
     ("providers/sandbox/control.py", "_object"),
     ("providers/sandbox/control.py", "add_faults"),

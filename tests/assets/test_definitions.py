@@ -35,6 +35,7 @@ KEYS = [
     "landing/openrouter_analytics_total",
     "landing/openrouter_credits",
     "landing/openrouter_keys",
+    "ops/settle_times",
     "ops/source_days",
     "published/tokenboard",
     "raw/openai_completions",
