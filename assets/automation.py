@@ -13,6 +13,9 @@ from tokenboard_etl.settings import load_settings
 
 NIGHTLY_GROUPS = ("landing", "raw", "staging", "usage", "credits", "ops", "billing", "published")
 
+REREAD_DAYS = 35
+"""More than a month: every day of the month before is read again at least once after it ended."""
+
 _issued = dg.AssetSelection.assets(*(asset_key(table) for table in ISSUED))
 
 nightly = dg.define_asset_job(
@@ -35,3 +38,10 @@ def nightly_02_utc(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequ
     """Yesterday, and the days before it that providers may still restate."""
     window = lookback_window(utc_day(context.scheduled_execution_time), load_settings().lookback_days)
     yield dg.RunRequest(run_key=str(window.last), tags=range_tags(window))
+
+
+@dg.schedule(job=nightly, cron_schedule="0 4 * * 0", execution_timezone="UTC")
+def weekly_reread(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    """The last 35 days once more, for what providers restate later than anybody expects."""
+    window = lookback_window(utc_day(context.scheduled_execution_time), REREAD_DAYS - 1)
+    yield dg.RunRequest(run_key=f"reread {window.last}", tags=range_tags(window))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.automation import nightly_02_utc
+from assets.automation import nightly_02_utc, weekly_reread
 from assets.definitions import defs
 from assets.partitions import RANGE_END, RANGE_START
 from tokenboard_etl.warehouse.checks import all_checks
@@ -102,6 +102,12 @@ def test_the_schedule_at_two_asks_for_yesterday_and_four_days_before() -> None:
     assert nightly_02_utc.cron_schedule == "0 2 * * *"
     assert nightly_02_utc.execution_timezone == "UTC"
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("2026-11-15", "2026-11-19")
+
+
+def test_the_weekly_schedule_asks_for_the_last_35_days() -> None:
+    context = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 11, 22, 4, 0, tzinfo=UTC))
+    (request,) = weekly_reread.evaluate_tick(context).run_requests
+    assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("2026-10-18", "2026-11-21")
 
 
 def test_the_workspace_file_loads_the_definitions_without_any_configuration(tmp_path: Path) -> None:

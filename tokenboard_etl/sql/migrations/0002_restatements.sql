@@ -1,4 +1,4 @@
--- What providers changed after the fact, why a collapse was accepted, and fields nobody expected.
+-- What providers changed after the fact, and why a collapse was accepted.
 CREATE TABLE billing.restatements (
     usage_date DATE NOT NULL,
     provider VARCHAR NOT NULL,
@@ -24,20 +24,6 @@ COMMENT ON COLUMN billing.restatements.current_usd IS 'What the provider says no
 COMMENT ON COLUMN billing.restatements.delta_usd IS 'current - previous, a missing side counted as 0.';
 COMMENT ON COLUMN billing.restatements.load_id IS 'The load that brought the change.';
 COMMENT ON COLUMN billing.restatements.seen_at IS 'When that load began.';
-
-CREATE TABLE ops.unknown_fields (
-    provider VARCHAR NOT NULL,
-    report VARCHAR NOT NULL,
-    path VARCHAR NOT NULL,
-    first_load_id VARCHAR NOT NULL,
-    first_seen_at TIMESTAMPTZ NOT NULL
-);
-COMMENT ON TABLE ops.unknown_fields IS 'One row per field a provider sends and this system does not know. It is kept in the landing.';
-COMMENT ON COLUMN ops.unknown_fields.provider IS 'openai or openrouter.';
-COMMENT ON COLUMN ops.unknown_fields.report IS 'Which of the provider''s reports.';
-COMMENT ON COLUMN ops.unknown_fields.path IS 'JSON path, [] for any element of a list.';
-COMMENT ON COLUMN ops.unknown_fields.first_load_id IS 'The load it was first seen in.';
-COMMENT ON COLUMN ops.unknown_fields.first_seen_at IS 'When that load began.';
 
 ALTER TABLE ops.loads ADD COLUMN accepted_reason VARCHAR;
 COMMENT ON COLUMN ops.loads.accepted_reason IS 'Why a collapse of settled figures was accepted; NULL if there was none.';
