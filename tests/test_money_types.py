@@ -25,8 +25,8 @@ WHERE_FLOATS_ARE_SECONDS = {
 }
 WHERE_JSON_HAS_NO_AMOUNTS = {
     ("http.py", "_error_text"),
-    ("landing.py", "_whole_lines"),
-    ("landing.py", "read_landing"),
+    ("landing/writing.py", "_whole_lines"),
+    ("landing/stored.py", "read_landing"),
     ("warehouse/pages.py", "expose_pages"),
     ("providers/sandbox/openai_http.py", "body_of"),
     ("providers/sandbox/control.py", "_object"),

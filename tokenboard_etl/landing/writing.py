@@ -1,13 +1,4 @@
-"""What arrived, as it arrived: immutable compressed pages, and a manifest written last.
-
-    landing/<connection>/<report>/<load_id>/
-        page-00001.json.zst     one body, byte for byte, compressed
-        pages.jsonl             a line per page that is whole on disk: request, status, size, SHA-256
-        manifest.json           written last and atomically; without it the load does not exist
-
-A load that was interrupted is continued: a request whose page is on disk is answered from there. A load whose
-body could not be understood is set aside as `<load_id>.rejected` for a person to look at.
-"""
+"""A load in progress: pages are journalled as they arrive, and the manifest is written last."""
 
 from __future__ import annotations
 
@@ -17,17 +8,16 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
 import zstandard
 
-from tokenboard_etl.errors import LandingDamaged
 from tokenboard_etl.files import storage_errors, sync_directory, write_atomically
 from tokenboard_etl.http import Answer
+from tokenboard_etl.landing.stored import MANIFEST, Landing, Page, read_body, read_landing
 from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.wire import Request
 
@@ -36,48 +26,6 @@ RESUMABLE_FOR = timedelta(hours=6)
 
 REJECTED = ".rejected"
 _JOURNAL = "pages.jsonl"
-_MANIFEST = "manifest.json"
-
-
-@dataclass(frozen=True)
-class Page:
-    """One landed body. `bytes` and `sha256` are of the body before compression."""
-
-    number: int
-    file: str
-    request: str
-    context: dict[str, Any]
-    status: int
-    request_id: str | None
-    received_at: str
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Landing:
-    """A complete load. `days` are the days the provider confirmed; None for a snapshot of now, which has none."""
-
-    load_id: str
-    connection_id: str
-    provider: str
-    report: str
-    window: Window
-    days: tuple[date, ...] | None
-    started_at: datetime
-    finished_at: datetime
-    pages: tuple[Page, ...]
-    folder: Path
-
-    @property
-    def sha256(self) -> str:
-        """One checksum for all bodies, in order."""
-        return hashlib.sha256("".join(page.sha256 for page in self.pages).encode()).hexdigest()
-
-    def verify(self) -> None:
-        """Raises LandingDamaged unless every body has the checksum it arrived with."""
-        for page in self.pages:
-            read_body(self.folder, page)
 
 
 class OpenLanding:
@@ -146,7 +94,7 @@ class OpenLanding:
             "pages": [asdict(page) for page in self._pages if page.request in self._asked],
         }
         text = json.dumps(manifest, ensure_ascii=False, indent=1)
-        write_atomically(self.folder / _MANIFEST, text.encode())
+        write_atomically(self.folder / MANIFEST, text.encode())
         self.close()
         (self.folder / _JOURNAL).unlink()
         return read_landing(self.folder)
@@ -218,7 +166,7 @@ def _resume(journal_path: Path, window: Window, account: str, now: datetime) -> 
     except BlockingIOError:  # another process is at work on it
         journal.close()
         return None
-    if (folder / _MANIFEST).exists():  # stopped between the manifest and the journal's removal
+    if (folder / MANIFEST).exists():  # stopped between the manifest and the journal's removal
         journal.close()
         journal_path.unlink()
         return None
@@ -248,59 +196,3 @@ def _whole_lines(journal: IO[bytes]) -> list[dict[str, Any]]:
     if whole != written:
         journal.truncate(len(whole))
     return [json.loads(line) for line in whole.split(b"\n") if line]
-
-
-def read_body(folder: Path, page: Page) -> bytes:
-    """A landed body, checked against its checksum."""
-    path = folder / page.file
-    try:
-        body = zstandard.decompress(path.read_bytes(), max_output_size=page.bytes + 1)
-    except (OSError, zstandard.ZstdError) as error:
-        raise LandingDamaged(f"Cannot read the landed page {path}: {error}. Restore it from a backup.") from error
-    if hashlib.sha256(body).hexdigest() != page.sha256:
-        raise LandingDamaged(
-            f"The landed page {path} is not what arrived (checksum differs). Restore it from a backup."
-        )
-    return body
-
-
-def read_landing(folder: Path) -> Landing:
-    """A complete load by its folder. Raises FileNotFoundError where there is none, LandingDamaged for a bad one."""
-    content = (folder / _MANIFEST).read_bytes()
-    try:
-        return _as_landing(folder, json.loads(content))
-    except (ValueError, KeyError, TypeError) as error:
-        raise LandingDamaged(
-            f"The manifest {folder / _MANIFEST} cannot be read ({type(error).__name__}). Restore it from a backup."
-        ) from error
-
-
-def _as_landing(folder: Path, raw: dict[str, Any]) -> Landing:
-    return Landing(
-        raw["load_id"],
-        raw["connection_id"],
-        raw["provider"],
-        raw["report"],
-        Window(*map(date.fromisoformat, raw["window"])),
-        None if raw["days"] is None else tuple(map(date.fromisoformat, raw["days"])),
-        datetime.fromisoformat(raw["started_at"]),
-        datetime.fromisoformat(raw["finished_at"]),
-        tuple(Page(**page) for page in raw["pages"]),
-        folder,
-    )
-
-
-def complete_landings(root: Path, provider: str, report: str, *, without: Collection[str] = ()) -> Iterator[Landing]:
-    """Complete loads of a report over all connections, in the order they began; `without` names loads to leave out."""
-    folders = (path.parent for path in root.glob(f"*/{report}/*/{_MANIFEST}"))
-    found = [read_landing(folder) for folder in folders if folder.name not in without]
-    yield from sorted(
-        (landing for landing in found if landing.provider == provider),
-        key=lambda landing: (landing.started_at, landing.load_id),
-    )
-
-
-def newest_landing(root: Path, connection_id: str, report: str) -> Landing | None:
-    """The complete load of a report that began last. Folders begin with the instant, so their order is time's."""
-    manifests = sorted((root / connection_id / report).glob(f"*/{_MANIFEST}"))
-    return read_landing(manifests[-1].parent) if manifests else None
