@@ -8,6 +8,7 @@
     |-- ProviderError               a provider's answer, or the lack of one
     |   |-- ProviderUnavailable     unreachable, overloaded, cut short: try again
     |   |-- ProviderRejected        it understood and said no
+    |   |-- AnswerTooLarge          more in one body than we want to hold: ask for less
     |   |-- MalformedAnswer         the body is not what the contract says
     |   `-- PaginationStalled       the pages do not come to an end
     |-- LandingDamaged              bytes on disk are not the bytes that arrived
@@ -107,6 +108,10 @@ class ProviderRejected(ProviderError):
     """A 4xx that another try will not change."""
 
     advice = "Nothing was loaded from it."
+
+
+class AnswerTooLarge(ProviderError):
+    """One body is larger than the request allows; the walk goes on with smaller pages."""
 
 
 class MalformedAnswer(ProviderError):

@@ -28,6 +28,7 @@ from tenacity import (
 )
 
 from tokenboard_etl.errors import (
+    AnswerTooLarge,
     KeyRefused,
     ProviderError,
     ProviderRejected,
@@ -148,6 +149,13 @@ def _judge(request: Request, response: httpx.Response) -> Answer:
                 f"the body ends in the middle after {len(response.content)} bytes"
                 if response.content
                 else "an empty body",
+                request_id=request_id,
+            )
+        if request.max_bytes is not None and len(response.content) > request.max_bytes:
+            raise AnswerTooLarge(
+                request.provider,
+                request.endpoint,
+                f"a body of {len(response.content)} bytes, over {request.max_bytes}",
                 request_id=request_id,
             )
         return Answer(response.status_code, response.content, request_id)

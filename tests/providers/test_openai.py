@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tokenboard_etl.errors import LoadRefused, MalformedAnswer, PaginationStalled, ProviderRejected
+from tokenboard_etl.errors import AnswerTooLarge, LoadRefused, MalformedAnswer, PaginationStalled, ProviderRejected
 from tokenboard_etl.periods import Window
 from tokenboard_etl.providers import openai
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
@@ -417,3 +418,30 @@ def test_requests_that_ask_the_same_have_one_fingerprint() -> None:
         Request("openai", "/x", method="POST"),
     ]
     assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 5
+
+
+@pytest.mark.parametrize("largest", [1, 2, 5, 31])
+def test_bodies_that_are_too_large_are_asked_for_in_smaller_pages(live: Any, largest: int) -> None:
+    """Whatever page size fits, the same days and rows arrive, each once."""
+    window = Window(date(2026, 5, 1), date(2026, 6, 10))
+
+    async def read(limit: int) -> tuple[frozenset[date], Counter[str]]:
+        async with live("openai") as server:
+
+            async def fetch(request: Request) -> Any:
+                if int(dict(request.params)["limit"]) > limit:
+                    assert request.max_bytes == 32 * 1024 * 1024
+                    raise AnswerTooLarge("openai", request.endpoint, "too large")
+                return await server.fetch(request)
+
+            days = await openai.costs_total(fetch, window)
+            buckets = [each for answer in server.answers for each in answer["data"]]
+            return days, Counter(json.dumps(each, default=str) for each in buckets)
+
+    assert asyncio.run(read(largest)) == asyncio.run(read(180))
+
+
+def test_a_single_day_is_taken_however_large_it_is(pages: Any) -> None:
+    server = pages(page(bucket(JUNE.start)))
+    asyncio.run(openai._walk(server.fetch, openai._Report("/x", (), 1), openai.BucketPage[openai.CostRow], JUNE))
+    assert server.asked[0].max_bytes is None

@@ -15,19 +15,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Generic, TypeVar
 
 from pydantic import Field
 
-from tokenboard_etl.errors import LoadRefused, MalformedAnswer, PaginationStalled, ProviderRejected
+from tokenboard_etl.errors import AnswerTooLarge, LoadRefused, MalformedAnswer, PaginationStalled, ProviderRejected
 from tokenboard_etl.periods import ONE_DAY, Window, utc_day
 from tokenboard_etl.providers.wire import Fetch, Request, Wire, WireAmount, read
 
 PROVIDER = "openai"
 COSTS_PAGE_DAYS = 180
 USAGE_PAGE_DAYS = 31
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""A larger body is asked for again in smaller pages, so that memory does not grow with an organization."""
+
 MAX_PAGES = 10_000
 """More pages than any organization has days and projects: a walk this long goes in circles."""
 
@@ -109,28 +112,28 @@ async def costs(fetch: Fetch, window: Window) -> frozenset[date]:
     without the key, so that they carry no `api_key_id`.
     """
     try:
-        return await _walk(fetch, _costs(window, COSTS_BY), BucketPage[CostRow], window)
+        return await _walk(fetch, _costs(COSTS_BY), BucketPage[CostRow], window)
     except ProviderRejected as refusal:
         floor = key_floor(refusal)
         if floor is None or floor <= window.start:
             raise
     coarse = Window(window.start, min(floor, window.end))
-    days = await _walk(fetch, _costs(coarse, COSTS_BY[:2]), BucketPage[CostRow], coarse)
+    days = await _walk(fetch, _costs(COSTS_BY[:2]), BucketPage[CostRow], coarse)
     if floor < window.end:
         fine = Window(floor, window.end)
-        days |= await _walk(fetch, _costs(fine, COSTS_BY), BucketPage[CostRow], fine)
+        days |= await _walk(fetch, _costs(COSTS_BY), BucketPage[CostRow], fine)
     return days
 
 
 async def costs_total(fetch: Fetch, window: Window) -> frozenset[date]:
     """One ungrouped figure per day: what `costs` must add up to."""
-    return await _walk(fetch, _costs(window, ()), BucketPage[CostRow], window)
+    return await _walk(fetch, _costs(()), BucketPage[CostRow], window)
 
 
 async def completions(fetch: Fetch, window: Window) -> frozenset[date]:
     """Token usage of chat completions and responses, by every dimension a price depends on."""
-    request = _bucket_request("/organization/usage/completions", window, COMPLETIONS_BY, USAGE_PAGE_DAYS)
-    return await _walk(fetch, request, BucketPage[CompletionsRow], window)
+    report = _Report("/organization/usage/completions", COMPLETIONS_BY, USAGE_PAGE_DAYS)
+    return await _walk(fetch, report, BucketPage[CompletionsRow], window)
 
 
 async def projects(fetch: Fetch) -> None:
@@ -155,29 +158,56 @@ def key_floor(refusal: ProviderRejected) -> date | None:
     return utc_day(datetime.fromtimestamp(int(found[1]), UTC)) if found else None
 
 
-def _costs(window: Window, group_by: Iterable[str]) -> Request:
-    return _bucket_request("/organization/costs", window, group_by, COSTS_PAGE_DAYS)
+@dataclass(frozen=True)
+class _Report:
+    """A bucket report: what stays the same while its window and its page size change."""
+
+    path: str
+    group_by: tuple[str, ...]
+    page_days: int
+
+    def request(self, window: Window, page_days: int) -> Request:
+        params = [
+            ("start_time", str(window.start_epoch)),
+            ("end_time", str(window.end_epoch)),
+            ("bucket_width", "1d"),
+            *(("group_by", dimension) for dimension in self.group_by),
+            ("limit", str(page_days)),
+        ]
+        max_bytes = MAX_BODY_BYTES if page_days > 1 else None  # a single day cannot be asked for in parts
+        return Request(PROVIDER, self.path, tuple(params), missing_is_outage=True, max_bytes=max_bytes)
 
 
-def _bucket_request(path: str, window: Window, group_by: Iterable[str], page_days: int) -> Request:
-    params = [
-        ("start_time", str(window.start_epoch)),
-        ("end_time", str(window.end_epoch)),
-        ("bucket_width", "1d"),
-        *(("group_by", dimension) for dimension in group_by),
-        ("limit", str(page_days)),
-    ]
-    return Request(PROVIDER, path, tuple(params), missing_is_outage=True)
+def _costs(group_by: tuple[str, ...]) -> _Report:
+    return _Report("/organization/costs", group_by, COSTS_PAGE_DAYS)
 
 
-async def _walk(fetch: Fetch, first: Request, model: type[BucketPage[Row]], window: Window) -> frozenset[date]:
+async def _walk(fetch: Fetch, report: _Report, model: type[BucketPage[Row]], window: Window) -> frozenset[date]:
     """Reads all pages of a bucket report; returns the days that had a bucket.
+
+    A body that is too large halves the page size, and the walk begins anew at the first day it has not got.
+    """
+    days, page_days = set[date](), report.page_days
+    while True:
+        rest = Window(min((day for day in window.days() if day not in days), default=window.start), window.end)
+        try:
+            await _walk_pages(fetch, report.request(rest, page_days), model, rest, days)
+        except AnswerTooLarge:
+            page_days //= 2
+        else:
+            return frozenset(days)
+
+
+async def _walk_pages(
+    fetch: Fetch, first: Request, model: type[BucketPage[Row]], window: Window, days: set[date]
+) -> None:
+    """Adds the days of one query's pages to `days`.
 
     A token is bound to its exact query, so only `page` changes. An empty page ends the walk even if it names
     a successor: costs has sent a token past its last bucket, which leads round for ever. Every other page brings
     days that were not there yet, so the walk ends.
     """
-    days, seen, request = set[date](), set[str](), first
+    seen, request = set[str](), first
     while True:
         page = read(model, request, await fetch(request))
         if page.has_more and page.data and (not page.next_page or page.next_page in seen):
@@ -191,7 +221,7 @@ async def _walk(fetch: Fetch, first: Request, model: type[BucketPage[Row]], wind
                 )
             days.add(day)
         if not page.has_more or not page.data or not page.next_page:
-            return frozenset(days)
+            return
         seen.add(page.next_page)
         request = replace(first, params=(*first.params, ("page", page.next_page)))
 
