@@ -10,7 +10,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 from pydantic import SecretStr
 
 from tokenboard_etl.errors import (
+    AnswerTooLarge,
     ConfigurationError,
     KeyRefused,
     ProviderError,
@@ -147,6 +148,16 @@ def test_an_answer_is_handed_over_byte_for_byte(serve: Serve) -> None:
     sent = send(server.base_url, COSTS)
     assert sent.answer == Answer(200, body, "req_7")
     assert sent.waits == []
+
+
+@pytest.mark.parametrize(("allowed", "fits"), [(11, True), (10, False), (None, True)])
+def test_a_body_larger_than_allowed_is_refused_once_and_not_repeated(
+    serve: Serve, allowed: int | None, fits: bool
+) -> None:
+    server = serve(reply(200, b'{"data":[]}'))
+    sent = send(server.base_url, replace(COSTS, max_bytes=allowed))
+    assert isinstance(sent.outcome, Answer if fits else AnswerTooLarge)
+    assert (len(server.asked), sent.waits) == (1, [])
 
 
 def test_a_compressed_answer_is_unpacked(serve: Serve) -> None:
