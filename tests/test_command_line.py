@@ -353,6 +353,17 @@ def test_a_run_that_is_stopped_says_so_and_can_be_repeated(
     shell.nightly().done()
 
 
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/St_Johns", "Pacific/Kiritimati"])
+def test_the_hosts_time_zone_changes_no_figure(good_run: tuple[Path, Ended], shell: Shell, zone: str) -> None:
+    shell.nightly(READ, TZ=zone).done()
+    here, there = good_run[0] / "published" / "tokenboard.duckdb", shell.published
+    for table in ("billing.charges", "billing.reconciliation", "billing.tenant_months", "usage.completions"):
+        query = f"SELECT COLUMNS(lambda c: c <> 'load_id') FROM {table} ORDER BY ALL"
+        assert rows(there, query) == rows(here, query), table
+    states = "SELECT usage_date, report, state, rows, total_usd, settled_at FROM ops.source_days ORDER BY ALL"
+    assert rows(there, states) == rows(here, states)
+
+
 # --- disks that are full
 
 
