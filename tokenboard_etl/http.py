@@ -230,7 +230,7 @@ def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     wish = error.retry_after_s if isinstance(error, ProviderUnavailable) else None
     if wish is not None:
-        return float(min(wish, MAX_RETRY_AFTER_S))
+        return min(wish, MAX_RETRY_AFTER_S)
     return _backoff(state)
 
 
