@@ -210,7 +210,10 @@ def test_an_openrouter_inference_key_is_refused_and_a_management_key_asked_for(
 def test_no_key_is_written_anywhere_whether_a_run_succeeds_or_fails(used: Shell, good_run: tuple[Path, Ended]) -> None:
     """The refusals repeat the key that was sent, as providers have done."""
     known, wrong = used.env["OPENAI_ADMIN_KEY"], "sk-admin-wrong0123456789"
-    refusal: Reply = lambda _, key: (401, json.dumps({"error": {"message": f"Incorrect API key: {key}"}}).encode())  # noqa: E731
+
+    def refusal(_: str, key: str) -> tuple[int, bytes]:
+        return 401, json.dumps({"error": {"message": f"Incorrect API key: {key}"}}).encode()
+
     with provider_that_says(refusal) as url:
         ended = [used.nightly(OPENAI_BASE_URL=url, OPENAI_ADMIN_KEY=key, debug=True) for key in (known, wrong)]
     assert [each.status for each in ended] == [2, 2]
@@ -290,7 +293,7 @@ class Impatient(Connection):
         async def at_once(_seconds: float) -> None:
             return
 
-        return Client(self.provider, self.base_url, self.key, headers=self.headers, sleep=at_once)
+        return Client(self.base_url, self.key, headers=self.headers, sleep=at_once)
 
 
 async def _read_costs(settings: Settings) -> None:

@@ -115,7 +115,7 @@ def read(provider: str, use: Callable[[Fetch], Awaitable[Any]], *answers: tuple[
     """What a function of ours makes of these answers."""
 
     async def run(base_url: str) -> Any:
-        async with Client(provider, base_url, SecretStr(KEYS[provider]), sleep=_at_once) as client:
+        async with Client(base_url, SecretStr(KEYS[provider]), sleep=_at_once) as client:
 
             async def fetch(request: Request) -> Any:
                 return parse(request, (await client.send(request)).body)

@@ -125,7 +125,7 @@ def send(base_url: str, request: Request, key: str = ADMIN_KEY, **more: Any) -> 
         waits.append(seconds)
 
     async def run() -> Answer | Exception:
-        async with Client(request.provider, base_url, SecretStr(key), sleep=note, **more) as client:
+        async with Client(base_url, SecretStr(key), sleep=note, **more) as client:
             try:
                 return await client.send(request)
             except Exception as error:  # noqa: BLE001 - judged by the tests
@@ -490,7 +490,7 @@ def test_no_more_than_four_requests_run_at_once(serve: Serve) -> None:
     server.__class__ = Slow
 
     async def run() -> None:
-        async with Client("openai", server.base_url, SecretStr(ADMIN_KEY)) as client:
+        async with Client(server.base_url, SecretStr(ADMIN_KEY)) as client:
             await asyncio.gather(*(client.send(COSTS) for _ in range(12)))
 
     asyncio.run(run())

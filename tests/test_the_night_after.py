@@ -49,7 +49,7 @@ class Interrupted(Connection):
     requests: int = 0
 
     def client(self) -> Client:
-        client = Failing(self.provider, self.base_url, self.key, headers=self.headers)
+        client = Failing(self.base_url, self.key, headers=self.headers)
         client.left = self.requests
         return client
 

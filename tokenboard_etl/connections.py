@@ -30,7 +30,7 @@ class Connection:
 
     def client(self) -> Client:
         """A client to be used as an async context manager."""
-        return Client(self.provider, self.base_url, self.key, headers=self.headers)
+        return Client(self.base_url, self.key, headers=self.headers)
 
 
 def connections(settings: Settings, provider: str | None = None) -> list[Connection]:

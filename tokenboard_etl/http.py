@@ -70,14 +70,12 @@ class Client:
 
     def __init__(
         self,
-        provider: str,
         base_url: str,
         key: SecretStr,
         *,
         headers: dict[str, str] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._provider = provider
         self._sleep = sleep
         self._slots = asyncio.Semaphore(CONCURRENT_REQUESTS)
         self._http = httpx.AsyncClient(

@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     @field_validator("profit_margin_percentage", "openrouter_markup")
     @classmethod
     def _fits_a_multiplier(cls, value: Decimal) -> Decimal:
-        if not value.is_finite() or Decimal(value).normalize().as_tuple().exponent < -4:  # type: ignore[operator]
+        if not value.is_finite() or value != round(value, 4):
             raise ValueError("has more than four decimals")
         return value
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tokenboard_etl.billing.invoice import Invoice, Rendered
 from tokenboard_etl.billing.issue import close_month, invoices_of
 from tokenboard_etl.billing.margins import record_default_margins
 from tokenboard_etl.errors import CheckFailed, ConfigurationError, WrongUse
@@ -95,7 +96,7 @@ def test_numbers_have_no_gap_and_follow_the_tenants_by_id(warehouse: duckdb.Duck
 def test_a_failure_while_rendering_issues_nothing_and_uses_no_number(warehouse: duckdb.DuckDBPyConnection) -> None:
     plant(warehouse, {"a": [Decimal(1)], "b": [Decimal(2)]})
 
-    def breaks_on_b(invoice):  # type: ignore[no-untyped-def]
+    def breaks_on_b(invoice: Invoice) -> Rendered:
         if invoice.buyer.tenant_id == "b":
             raise RuntimeError("no ink")
         return render_invoice(invoice)

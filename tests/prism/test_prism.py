@@ -107,12 +107,12 @@ class Answers(list[tuple[Request, Any]]):
     """Every request sent and the parsed body that came back."""
 
 
-def ask(provider: str, url: str, call: Callable[[Fetch], Awaitable[T]]) -> tuple[T, Answers]:
+def ask(url: str, call: Callable[[Fetch], Awaitable[T]]) -> tuple[T, Answers]:
     """Runs a client call over real HTTP; returns its result and what was exchanged."""
     answers = Answers()
 
     async def run() -> T:
-        async with Client(provider, url, SecretStr("sk-admin-made-up")) as client:
+        async with Client(url, SecretStr("sk-admin-made-up")) as client:
 
             async def fetch(request: Request) -> Any:
                 body = parse(request, (await client.send(request)).body)
@@ -128,7 +128,7 @@ def ask(provider: str, url: str, call: Callable[[Fetch], Awaitable[T]]) -> tuple
 
 
 def test_openai_costs_reads_the_official_sample_exactly(openai_url: str) -> None:
-    days, answers = ask("openai", openai_url, lambda fetch: openai.costs(fetch, WINDOW))
+    days, answers = ask(openai_url, lambda fetch: openai.costs(fetch, WINDOW))
     assert days == {DAY}
     ((request, body),) = answers
     assert [value for name, value in request.params if name == "group_by"] == ["project_id", "line_item", "api_key_id"]
@@ -137,14 +137,14 @@ def test_openai_costs_reads_the_official_sample_exactly(openai_url: str) -> None
 
 
 def test_openai_costs_total_reads_the_official_sample_ungrouped(openai_url: str) -> None:
-    days, answers = ask("openai", openai_url, lambda fetch: openai.costs_total(fetch, WINDOW))
+    days, answers = ask(openai_url, lambda fetch: openai.costs_total(fetch, WINDOW))
     assert days == {DAY}
     ((request, _),) = answers
     assert "group_by" not in dict(request.params)
 
 
 def test_openai_completions_reads_the_official_sample(openai_url: str) -> None:
-    days, answers = ask("openai", openai_url, lambda fetch: openai.completions(fetch, WINDOW))
+    days, answers = ask(openai_url, lambda fetch: openai.completions(fetch, WINDOW))
     assert days == {DAY}
     ((_, body),) = answers
     (row,) = body["data"][0]["results"]
@@ -152,7 +152,7 @@ def test_openai_completions_reads_the_official_sample(openai_url: str) -> None:
 
 
 def test_openai_projects_reads_the_official_sample(openai_url: str) -> None:
-    _, answers = ask("openai", openai_url, openai.projects)
+    _, answers = ask(openai_url, openai.projects)
     ((_, body),) = answers
     assert [project["id"] for project in body["data"]] == ["proj_abc"]
 
@@ -171,23 +171,21 @@ def test_a_nightly_run_bills_the_sample_amount_exactly(openai_url: str, openrout
 
 
 def test_openrouter_keys_reads_the_official_samples_of_workspaces_and_keys(openrouter_url: str) -> None:
-    keys, answers = ask("openrouter", openrouter_url, openrouter.keys)
+    keys, answers = ask(openrouter_url, openrouter.keys)
     assert keys == [KeyRef("f01d52606dc8f0a8303a7b5cc3fa07109c2e346cec7c0a16b40de462992ce943", "My Production Key")]
     assert [request.path for request, _ in answers] == ["/workspaces", "/keys"]
     assert dict(answers[1][0].params)["workspace_id"] == answers[0][1]["data"][0]["id"]
 
 
 def test_openrouter_credits_reads_the_official_sample_exactly(openrouter_url: str) -> None:
-    _, answers = ask("openrouter", openrouter_url, openrouter.credits)
+    _, answers = ask(openrouter_url, openrouter.credits)
     ((_, body),) = answers
     assert body["data"] == {"total_credits": Decimal("100.5"), "total_usage": Decimal("25.75")}
 
 
 def test_openrouter_activity_reads_the_official_sample(openrouter_url: str) -> None:
     day, now = date(2025, 8, 24), datetime(2025, 8, 25, 2, tzinfo=UTC)
-    days, answers = ask(
-        "openrouter", openrouter_url, lambda fetch: openrouter.activity(fetch, Window.of_days(day, day), now)
-    )
+    days, answers = ask(openrouter_url, lambda fetch: openrouter.activity(fetch, Window.of_days(day, day), now))
     assert days == {day}
     ((_, body),) = answers
     assert [(row["date"], row["usage"]) for row in body["data"]] == [(str(day), Decimal("0.015"))]
@@ -199,7 +197,7 @@ SAMPLE_DAY = date(2025, 1, 1)
 
 def test_openrouter_analytics_total_reads_the_official_sample(openrouter_url: str) -> None:
     window = Window.of_days(SAMPLE_DAY, SAMPLE_DAY)
-    days, answers = ask("openrouter", openrouter_url, lambda fetch: openrouter.analytics_total(fetch, window))
+    days, answers = ask(openrouter_url, lambda fetch: openrouter.analytics_total(fetch, window))
     assert days == {SAMPLE_DAY}
     ((request, body),) = answers
     assert (request.method, request.path) == ("POST", "/analytics/query")
@@ -211,7 +209,7 @@ def test_openrouter_analytics_reads_the_official_sample_and_asks_key_by_key_wher
 ) -> None:
     """The sample's row names no key, so the group of two is asked for again, each key alone."""
     window, keys = Window.of_days(SAMPLE_DAY, SAMPLE_DAY), [KeyRef("a" * 64, "one"), KeyRef("b" * 64, "two")]
-    days, answers = ask("openrouter", openrouter_url, lambda fetch: openrouter.analytics(fetch, window, keys))
+    days, answers = ask(openrouter_url, lambda fetch: openrouter.analytics(fetch, window, keys))
     assert days == {SAMPLE_DAY}
     asked = [request.context["key_names"] for request, _ in answers]
     assert asked == [{}, {"one": "a" * 64, "two": "b" * 64}, {"one": "a" * 64}, {"two": "b" * 64}]
@@ -219,7 +217,7 @@ def test_openrouter_analytics_reads_the_official_sample_and_asks_key_by_key_wher
 
 def test_openrouter_refuses_the_key_of_the_official_sample_because_it_is_an_inference_key(openrouter_url: str) -> None:
     with pytest.raises(KeyRefused, match="inference key, not a management key"):
-        ask("openrouter", openrouter_url, openrouter.check_key)
+        ask(openrouter_url, openrouter.check_key)
 
 
 def test_a_nightly_run_with_an_inference_key_ends_as_wrong_configuration(

@@ -64,7 +64,7 @@ def live(sandbox: RunningSandbox) -> Callable[..., AbstractAsyncContextManager[L
         environment = sandbox.env()
         url = environment[f"{provider.upper()}_BASE_URL"]
         name = {"openai": "OPENAI_ADMIN_KEY", "openrouter": "OPENROUTER_MANAGEMENT_KEY"}[provider]
-        async with Client(provider, url, SecretStr(key or environment[name]), sleep=_at_once) as client:
+        async with Client(url, SecretStr(key or environment[name]), sleep=_at_once) as client:
             yield Live(client, change)
 
     return opened

@@ -306,7 +306,7 @@ class Analytics:
             if start <= row.usage_date < end and (not wanted or row.key_hash in wanted):
                 shown = {"api_key_id": self.names.get(row.key_hash or ""), "model": row.model}
                 dimensions = (shown[name] for name in body.get("dimensions", ()))
-                sums[row.usage_date.isoformat(), *dimensions] += row.cost  # type: ignore[assignment]
+                sums[row.usage_date.isoformat(), *dimensions] += row.cost
         names = ("date__day", *body.get("dimensions", ()))
         rows = [
             {**dict(zip(names, key, strict=True)), "credits_usage": cost, "byok_usage": None, "request_count": "1"}
@@ -335,9 +335,9 @@ class Analytics:
         """Per day, key and model, and per day and model for the whole account."""
         sums: Counter[tuple[date, str | None, str]] = Counter()
         for row in self.spend:
-            sums[row.usage_date, None, row.model] += Fraction(row.cost)  # type: ignore[assignment]
+            sums[row.usage_date, None, row.model] += Fraction(row.cost)
             if row.key_hash is not None:
-                sums[row.usage_date, row.key_hash, row.model] += Fraction(row.cost)  # type: ignore[assignment]
+                sums[row.usage_date, row.key_hash, row.model] += Fraction(row.cost)
         return dict(sums)
 
 
@@ -427,7 +427,7 @@ def test_an_unexpected_name_makes_each_key_asked_for_alone(
     window = Window(date(2026, 6, 1), date(2026, 6, 3))
     listed_names = {f"{number:064x}": name for number, name in enumerate(known)}
     present = {**listed_names, **{f"{number:064x}": name for number, name in renamed.items()}}
-    server = Analytics(list(account(5, window)), present, row_limit)  # type: ignore[arg-type]
+    server = Analytics(list(account(5, window)), present, row_limit)
     asyncio.run(openrouter.analytics(server.fetch, window, refs(listed_names)))
     assert server.loaded() == server.truth()
 

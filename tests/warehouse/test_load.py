@@ -163,7 +163,7 @@ def test_a_load_holds_the_exact_sum_of_each_key(
     expected: Counter[tuple[Any, ...]] = Counter()
     for day, project, item, key, amount in given_rows:
         rows.setdefault(day, []).append(row(amount, project, item, key))
-        expected["openai", day, project or "", item or "", key or ""] += Fraction(amount)  # type: ignore[assignment]
+        expected["openai", day, project or "", item or "", key or ""] += Fraction(amount)
     warehouse.execute("DELETE FROM ops.load_days")
     load_landing(warehouse, land(rows))
     assert {key: Fraction(cost) for key, cost in costs(warehouse).items()} == dict(expected)
