@@ -143,7 +143,10 @@ def _raise_failure(result: dg.ExecuteInProcessResult) -> None:
     ]
     if failed:
         raise violations_found(failed)
-    raise _as_ours(next(event for event in result.all_events if event.is_step_failure))
+    failure = next((event for event in result.all_events if event.is_step_failure), None)
+    if failure is None:  # no step failed and no check did: it was stopped between two steps
+        raise KeyboardInterrupt
+    raise _as_ours(failure)
 
 
 @contextmanager
@@ -169,7 +172,9 @@ def _own_words_only() -> Iterator[None]:
             yield
     except (KeyboardInterrupt, StorageFailed):
         raise
-    except BaseException:
+    except BaseException as error:
+        if type(error).__name__ in _INTERRUPTS:
+            raise KeyboardInterrupt from None
         sys.stderr.write(said.getvalue())
         raise
     sys.stderr.write(said.getvalue())

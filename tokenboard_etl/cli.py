@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -213,8 +213,10 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the last door: a defect of ours, said plainly
         _fail(f"A defect in this program: {redact(f'{type(error).__name__}: {error}')} (--debug shows where).", 1)
     if status == _INTERRUPTED:
-        warnings.simplefilter("ignore")  # coroutines that were cut off complain while they are torn down
-        _fail("Stopped. What was complete is kept; run the same command again to go on.", 1)
+        sys.stderr.write("tokenboard: Stopped. What was complete is kept; run the same command again to go on.\n")
+        sys.stderr.flush()
+        sys.stdout.flush()
+        os._exit(1)  # everything of ours is closed; coroutines that were cut off would complain while torn down
     sys.exit(status if isinstance(status, int) else 0)
 
 
