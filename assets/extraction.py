@@ -1,23 +1,26 @@
-"""Landing and raw assets: one pair per provider and report.
+"""Landing and raw assets. Per provider two steps land (snapshots of now; reports by day) and two load.
 
 `landing/<provider>_<report>` talks to the provider and needs no warehouse; `raw/<provider>_<report>` loads every
-complete landing that is not loaded yet and needs no network.
+complete landing that is not loaded yet and needs no network. A report that could not be read fails the check
+`landed_whole` and leaves a note; the load takes in all others first and then fails with that note.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
 
 from assets.partitions import daily, window_of
 from assets.resources import Surroundings
-from assets.tables import column_schema
-from tokenboard_etl.connections import connections
-from tokenboard_etl.errors import LoadRefused, TokenboardError
-from tokenboard_etl.extraction import REPORTS, SNAPSHOTS, extract
-from tokenboard_etl.landing import complete_landings
+from assets.resumption import interrupted_runs
+from assets.tables import asset_key, column_schema
+from tokenboard_etl.connections import Connection, connections
+from tokenboard_etl.errors import LoadRefused, StorageFailed
+from tokenboard_etl.extraction import Failure, Report, Undertaking, extract_all, reports_of
+from tokenboard_etl.landing import Landing, complete_landings, failures
 from tokenboard_etl.periods import Window, utc_day
+from tokenboard_etl.settings import Settings
 from tokenboard_etl.warehouse.catalog import catalog
 from tokenboard_etl.warehouse.load import load_landing, loaded_ids, raw_table
 
@@ -25,89 +28,157 @@ OWNERS = ["team:data"]
 ACCEPT_COLLAPSE = "tokenboard/accept_collapse"
 """Run tag: the reason why settled figures that collapsed are right."""
 
+LANDED_WHOLE = "landed_whole"
+PROVIDERS = ("openai", "openrouter")
+
 
 def landing_key(provider: str, report: str) -> dg.AssetKey:
-    return dg.AssetKey(["landing", f"{provider}_{report}"])
+    """Parts of a report (`other_usage.images`) are one asset."""
+    return dg.AssetKey(["landing", f"{provider}_{report.partition('.')[0]}"])
 
 
-def landing_asset(provider: str, report: str) -> dg.AssetsDefinition:
-    """Reads a report of every connection of a provider; one that fails does not keep the others from being read."""
-    first = REPORTS[provider][0]
+def landing_assets(provider: str, *, snapshots: bool) -> dg.AssetsDefinition:
+    """Reads reports of every connection of a provider; one that fails does not keep the others from being read."""
+    reports = reports_of(provider, snapshots=snapshots)
+    keys = list(dict.fromkeys(landing_key(provider, report.name) for report in reports))
+    uses = {
+        landing_key(provider, report.name): [landing_key(provider, name) for name in report.uses] for report in reports
+    }
 
-    @dg.asset(
-        key=landing_key(provider, report),
-        deps=[] if report == first else [landing_key(provider, first)],
-        group_name="landing",
-        partitions_def=None if report in SNAPSHOTS else daily,
-        backfill_policy=None if report in SNAPSHOTS else dg.BackfillPolicy.single_run(),
-        kinds={provider, "http"},
-        owners=OWNERS,
-        description=f"Pages of {provider}'s `{report}` report, byte for byte, for the days asked for.",
+    @dg.multi_asset(
+        name=f"land_{provider}_{'snapshots' if snapshots else 'days'}",
+        specs=[
+            dg.AssetSpec(
+                key,
+                deps=uses[key],
+                group_name="landing",
+                kinds={provider, "http"},
+                owners=OWNERS,
+                description=f"Pages of {provider}'s `{key.path[-1].partition('_')[2]}` report, byte for byte, "
+                + ("as of now." if snapshots else "for the days asked for."),
+                partitions_def=None if snapshots else daily,
+            )
+            for key in keys
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(LANDED_WHOLE, asset=key, description="Every connection's report was read to its end.")
+            for key in keys
+        ],
+        can_subset=True,
+        backfill_policy=None if snapshots else dg.BackfillPolicy.single_run(),
     )
     def land(
         context: dg.AssetExecutionContext, surroundings: dg.ResourceParam[Surroundings]
-    ) -> dg.MaterializeResult[Any]:
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         settings = surroundings.settings()
         today = utc_day(settings.now)
-        window = Window.of_days(today, today) if report in SNAPSHOTS else window_of(context)
-        landed, failures = [], list[TokenboardError]()
-        for connection in connections(settings, provider):
-            try:
-                landed.append(
-                    asyncio.run(extract(connection, report, window, settings.landing_path, lambda: settings.now))
-                )
-            except TokenboardError as error:
-                failures.append(error)
-        if failures:
-            raise failures[0]
-        return dg.MaterializeResult(
-            metadata={
-                "connections": len(landed),
-                "pages": sum(len(landing.pages) for landing in landed),
-                "bytes": sum(page.bytes for landing in landed for page in landing.pages),
-                "window": str(window),
-                "loads": [landing.load_id for landing in landed],
-            }
+        window = Window.of_days(today, today) if snapshots else window_of(context)
+        wanted = [report for report in reports if landing_key(provider, report.name) in context.selected_asset_keys]
+        about = Undertaking(
+            window, settings.landing_path, lambda: settings.now, context.run.run_id, interrupted_runs(context, settings)
         )
+        outcomes = asyncio.run(extract_all(connections(settings, provider), wanted, about))
+        for key in keys:
+            if key in context.selected_asset_keys:
+                yield from _results(key, window, [each for each in outcomes if _key_of(each) == key])
 
     return land
 
 
-def raw_asset(provider: str, report: str) -> dg.AssetsDefinition:
-    """Loads what was landed, in the order it was read."""
-    table = raw_table(provider, report)
+def _key_of(outcome: Landing | Failure) -> dg.AssetKey:
+    if isinstance(outcome, Failure):
+        return landing_key(outcome.report.provider, outcome.report.name)
+    return landing_key(outcome.provider, outcome.report)
 
-    @dg.asset(
-        key=dg.AssetKey(table.split(".")),
-        deps=[landing_key(provider, report)],
-        group_name="raw",
-        partitions_def=None if report in SNAPSHOTS else daily,
-        backfill_policy=None if report in SNAPSHOTS else dg.BackfillPolicy.single_run(),
-        kinds={"duckdb", "table"},
-        owners=OWNERS,
+
+def _results(
+    key: dg.AssetKey, window: Window, outcomes: Sequence[Landing | Failure]
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    landed = [each for each in outcomes if isinstance(each, Landing)]
+    failed = [each for each in outcomes if isinstance(each, Failure)]
+    for failure in failed:
+        if isinstance(failure.error, StorageFailed):
+            raise failure.error  # the note for the load may be missing too
+    yield dg.MaterializeResult(
+        asset_key=key,
+        metadata={
+            "connections": len({landing.connection_id for landing in landed}),
+            "failed": len(failed),
+            "pages": sum(len(landing.pages) for landing in landed),
+            "bytes": sum(page.bytes for landing in landed for page in landing.pages),
+            "window": str(window),
+            "loads": [landing.load_id for landing in landed],
+        },
+    )
+    yield dg.AssetCheckResult(
+        asset_key=key,
+        check_name=LANDED_WHOLE,
+        passed=not failed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(str(failure.error) for failure in failed) or None,
+    )
+
+
+def raw_assets(provider: str, *, snapshots: bool) -> dg.AssetsDefinition:
+    """Loads what was landed, in the order it was read."""
+    reports = reports_of(provider, snapshots=snapshots)
+    tables = {raw_table(provider, report.name): landing_key(provider, report.name) for report in reports}
+
+    @dg.multi_asset(
+        name=f"load_{provider}_{'snapshots' if snapshots else 'days'}",
+        specs=[
+            dg.AssetSpec(
+                asset_key(table),
+                deps=[landed],
+                group_name="raw",
+                kinds={"duckdb", "table"},
+                owners=OWNERS,
+                description=f"Rows of `{table.partition('.')[2]}`, exact, as of the newest read of each day.",
+                metadata={"dagster/table_name": table, "dagster/column_schema": column_schema(catalog()[table])},
+            )
+            for table, landed in tables.items()
+        ],
+        can_subset=True,
         pool="duckdb_writer",
-        description=f"Rows of {provider}'s `{report}` report, exact, as of the newest read of each day.",
-        metadata={"dagster/table_name": table, "dagster/column_schema": column_schema(catalog()[table])},
     )
     def load(
         context: dg.AssetExecutionContext, surroundings: dg.ResourceParam[Surroundings]
-    ) -> dg.MaterializeResult[Any]:
+    ) -> Iterator[dg.MaterializeResult[Any]]:
         settings, accepted = surroundings.settings(), context.run.tags.get(ACCEPT_COLLAPSE)
-        rows, refusals = list[int](), list[LoadRefused]()
+        rows = {key: list[int]() for key in context.selected_asset_keys}
+        wanted = [report for report in reports if asset_key(raw_table(provider, report.name)) in rows]
+        refusals = list[LoadRefused]()
         with surroundings.warehouse() as warehouse:
-            for landing in complete_landings(settings.landing_path, provider, report, without=loaded_ids(warehouse)):
-                try:
-                    rows.append(load_landing(warehouse, landing, settings.settle_time, accepted))
-                except LoadRefused as refusal:
-                    refusals.append(refusal)
+            known = loaded_ids(warehouse)
+            for report in wanted:
+                into = rows[asset_key(raw_table(provider, report.name))]
+                for landing in complete_landings(settings.landing_path, provider, report.name, without=known):
+                    try:
+                        into.append(load_landing(warehouse, landing, settings.settle_time, accepted))
+                    except LoadRefused as refusal:
+                        refusals.append(refusal)
+        _raise_failures(settings, connections(settings, provider), wanted)
         if refusals:
             raise refusals[0]
-        return dg.MaterializeResult(metadata={"loads": len(rows), "rows_loaded": sum(rows)})
+        for key, loaded in rows.items():
+            yield dg.MaterializeResult(asset_key=key, metadata={"loads": len(loaded), "rows_loaded": sum(loaded)})
 
     return load
 
 
+def _raise_failures(settings: Settings, ours: Sequence[Connection], reports: Sequence[Report]) -> None:
+    """What could not be landed ends the run here, after everything else was loaded."""
+    names = {report.name for report in reports}
+    for note in failures(settings.landing_path, [connection.connection_id for connection in ours]):
+        if note.report in names:
+            raise note.error
+
+
 def extraction_assets() -> Sequence[dg.AssetsDefinition]:
-    """All pairs."""
-    pairs = [(provider, report) for provider, reports in REPORTS.items() for report in reports]
-    return [make(*pair) for pair in pairs for make in (landing_asset, raw_asset)]
+    """Landing and raw, per provider."""
+    return [
+        make(provider, snapshots=snapshots)
+        for provider in PROVIDERS
+        for snapshots in (True, False)
+        for make in (landing_assets, raw_assets)
+    ]

@@ -18,7 +18,7 @@ RECORDS = ("registry.tenants", "registry.accounts")
 
 
 def _spec(model: SqlFile) -> dg.AssetSpec:
-    known = {raw_table(provider, report) for provider, reports in REPORTS.items() for report in reports}
+    known = {raw_table(provider, report) for provider, report in REPORTS}
     known |= {other.name for other in models_in_order()} | set(RECORDS)
     return dg.AssetSpec(
         asset_key(model.name),

@@ -550,7 +550,7 @@ def test_an_answer_that_cannot_be_understood_is_set_aside_and_the_message_names_
     sandbox.add_fault("malformed", "/organization/costs", variant="type", times=1)
     with pytest.raises(MalformedAnswer) as raised:
         extracted(openai_connection, "costs", tmp_path)
-    (aside,) = (tmp_path / "openai" / "costs").iterdir()
+    (aside,) = (tmp_path / "openai" / "costs").glob("*.rejected")
     assert aside.name.endswith(".rejected")
     assert str(aside) in str(raised.value)
     assert (aside / "page-00001.json.zst").exists()

@@ -26,6 +26,7 @@ WHERE_FLOATS_ARE_SECONDS = {
 WHERE_JSON_HAS_NO_AMOUNTS = {
     ("http.py", "_error_text"),
     ("landing/writing.py", "_whole_lines"),
+    ("landing/failures.py", "failures"),
     ("landing/stored.py", "read_landing"),
     ("warehouse/pages.py", "expose_pages"),
     ("providers/sandbox/openai_http.py", "body_of"),

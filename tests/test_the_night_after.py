@@ -48,8 +48,8 @@ class Interrupted(Connection):
 
     requests: int = 0
 
-    def client(self) -> Client:
-        client = Failing(self.base_url, self.key, headers=self.headers)
+    def client(self, slots: asyncio.Semaphore | None = None) -> Client:
+        client = Failing(self.base_url, self.key, headers=self.headers, slots=slots)
         client.left = self.requests
         return client
 

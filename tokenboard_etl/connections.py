@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from dataclasses import dataclass, field
 
@@ -28,9 +29,9 @@ class Connection:
         identity = [self.base_url, sorted(self.headers.items()), self.key.get_secret_value()]
         return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
 
-    def client(self) -> Client:
-        """A client to be used as an async context manager."""
-        return Client(self.base_url, self.key, headers=self.headers)
+    def client(self, slots: asyncio.Semaphore | None = None) -> Client:
+        """A client to be used as an async context manager; `slots` are shared by all that talk to its host."""
+        return Client(self.base_url, self.key, headers=self.headers, slots=slots)
 
 
 def connections(settings: Settings, provider: str | None = None) -> list[Connection]:

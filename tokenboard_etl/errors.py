@@ -158,3 +158,17 @@ class RegistryError(TokenboardError):
     """A tenant or binding that is invalid or overlaps another."""
 
     exit_status = 2
+
+
+def is_ours(name: str | None) -> bool:
+    """Whether a class of this name is part of the tree."""
+    kind = globals().get(name or "")
+    return isinstance(kind, type) and issubclass(kind, TokenboardError)
+
+
+def error_named(name: str, message: str) -> TokenboardError:
+    """An error by its class name and message, as another process noted it; of the base class if it is unknown."""
+    kind: type[TokenboardError] = globals()[name] if is_ours(name) else TokenboardError
+    error = kind.__new__(kind)
+    Exception.__init__(error, message)
+    return error

@@ -74,10 +74,11 @@ class Client:
         key: SecretStr,
         *,
         headers: dict[str, str] | None = None,
+        slots: asyncio.Semaphore | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._sleep = sleep
-        self._slots = asyncio.Semaphore(CONCURRENT_REQUESTS)
+        self._slots = slots or asyncio.Semaphore(CONCURRENT_REQUESTS)
         self._http = httpx.AsyncClient(
             base_url=base_url + "/",
             headers={
@@ -115,14 +116,17 @@ class Client:
 
     async def _send_once(self, request: Request) -> Answer:
         try:
-            async with self._slots:
-                response = await self._http.request(
+            async with (
+                self._slots,
+                self._http.stream(
                     request.method,
                     request.path.lstrip("/"),
                     params=list(request.params),
                     content=None if request.body is None else encode(request.body),
                     headers=None if request.body is None else {"Content-Type": "application/json"},
-                )
+                ) as response,
+            ):
+                body = await _body(request, response)
         except httpx.TimeoutException:
             raise ProviderUnavailable(request.provider, request.endpoint, "no answer in time") from None
         except httpx.ConnectError as error:
@@ -133,31 +137,43 @@ class Client:
             raise ProviderUnavailable(
                 request.provider, request.endpoint, f"the answer broke off ({type(error).__name__})"
             ) from None
-        return _judge(request, response)
+        return _judge(request, response, body)
 
 
-def _judge(request: Request, response: httpx.Response) -> Answer:
-    """The answer if it is one, else the error it means."""
-    request_id = response.headers.get("x-request-id") or response.headers.get("cf-ray")
-    if response.is_success:
-        if _cut_short(response.content):
-            raise ProviderUnavailable(
-                request.provider,
-                request.endpoint,
-                f"the body ends in the middle after {len(response.content)} bytes"
-                if response.content
-                else "an empty body",
-                request_id=request_id,
-            )
-        if request.max_bytes is not None and len(response.content) > request.max_bytes:
+async def _body(request: Request, response: httpx.Response) -> bytes:
+    """The whole body; one over the request's limit is not read to its end."""
+    parts, size = [], 0
+    async for part in response.aiter_bytes():
+        parts.append(part)
+        size += len(part)
+        if request.max_bytes is not None and size > request.max_bytes and response.is_success:
             raise AnswerTooLarge(
                 request.provider,
                 request.endpoint,
-                f"a body of {len(response.content)} bytes, over {request.max_bytes}",
+                f"a body of more than {request.max_bytes} bytes",
+                request_id=_request_id(response),
+            )
+    return b"".join(parts)
+
+
+def _request_id(response: httpx.Response) -> str | None:
+    found: str | None = response.headers.get("x-request-id") or response.headers.get("cf-ray")
+    return found
+
+
+def _judge(request: Request, response: httpx.Response, body: bytes) -> Answer:
+    """The answer if it is one, else the error it means."""
+    request_id = _request_id(response)
+    if response.is_success:
+        if _cut_short(body):
+            raise ProviderUnavailable(
+                request.provider,
+                request.endpoint,
+                f"the body ends in the middle after {len(body)} bytes" if body else "an empty body",
                 request_id=request_id,
             )
-        return Answer(response.status_code, response.content, request_id)
-    message, param = _error_text(response)
+        return Answer(response.status_code, body, request_id)
+    message, param = _error_text(body)
     said = f"HTTP {response.status_code}" + (f": {message}" if message else "")
     if response.status_code in (401, 403) and not _USED_UP.search(message):
         raise KeyRefused(request.provider, request.endpoint, said, request.key_advice or _KEY_ADVICE[request.provider])
@@ -190,10 +206,10 @@ def _cut_short(body: bytes) -> bool:
     return False
 
 
-def _error_text(response: httpx.Response) -> tuple[str, str | None]:
+def _error_text(content: bytes) -> tuple[str, str | None]:
     """Message and parameter name out of an error body; both providers' shapes, and older ones without a wrapper."""
     try:
-        body: Any = json.loads(response.content)
+        body: Any = json.loads(content)
     except (ValueError, RecursionError):
         return "", None
     error = body.get("error", body) if isinstance(body, dict) else None

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from tokenboard_etl.errors import LandingDamaged
 from tokenboard_etl.periods import Window
 
 MANIFEST = "manifest.json"
+
+RESUMABLE_FOR = timedelta(hours=6)
+"""An older interrupted load is begun anew: its days have moved on, and so have the provider's page tokens."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,11 @@ class Page:
 
 @dataclass(frozen=True)
 class Landing:
-    """A complete load. `days` are the days the provider confirmed; None for a snapshot of now, which has none."""
+    """A complete load. `days` are the days the provider confirmed; None for a snapshot of now, which has none.
+
+    `account` tells provider accounts apart, `run` names the run it was made in. `unavailable` says why the provider
+    gave nothing: then there are no figures, which is not the same as zero.
+    """
 
     load_id: str
     connection_id: str
@@ -47,6 +54,9 @@ class Landing:
     finished_at: datetime
     pages: tuple[Page, ...]
     folder: Path
+    account: str = ""
+    run: str = ""
+    unavailable: str | None = None
 
     @property
     def sha256(self) -> str:
@@ -96,6 +106,9 @@ def _as_landing(folder: Path, raw: dict[str, Any]) -> Landing:
         datetime.fromisoformat(raw["finished_at"]),
         tuple(Page(**page) for page in raw["pages"]),
         folder,
+        raw["account"],
+        raw.get("run", ""),
+        raw.get("unavailable"),
     )
 
 
@@ -113,3 +126,18 @@ def newest_landing(root: Path, connection_id: str, report: str) -> Landing | Non
     """The complete load of a report that began last. Folders begin with the instant, so their order is time's."""
     manifests = sorted((root / connection_id / report).glob(f"*/{MANIFEST}"))
     return read_landing(manifests[-1].parent) if manifests else None
+
+
+def landing_of_runs(
+    root: Path, connection_id: str, report: str, window: Window, account: str, runs: Collection[str], now: datetime
+) -> Landing | None:
+    """The newest complete load of exactly this window and account that one of `runs` made, if it is young enough."""
+    if not runs:
+        return None
+    for manifest in sorted((root / connection_id / report).glob(f"*/{MANIFEST}"), reverse=True):
+        landing = read_landing(manifest.parent)
+        if not timedelta(0) <= now - landing.started_at <= RESUMABLE_FOR:
+            return None
+        if landing.run in runs and (landing.window, landing.account) == (window, account):
+            return landing
+    return None

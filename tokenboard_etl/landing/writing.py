@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -17,12 +18,9 @@ import zstandard
 
 from tokenboard_etl.files import storage_errors, sync_directory, write_atomically
 from tokenboard_etl.http import Answer
-from tokenboard_etl.landing.stored import MANIFEST, Landing, Page, read_body, read_landing
+from tokenboard_etl.landing.stored import MANIFEST, RESUMABLE_FOR, Landing, Page, read_body, read_landing
 from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.wire import Request
-
-RESUMABLE_FOR = timedelta(hours=6)
-"""An older interrupted load is begun anew: its days have moved on, and so have the provider's page tokens."""
 
 REJECTED = ".rejected"
 _JOURNAL = "pages.jsonl"
@@ -45,10 +43,9 @@ class OpenLanding:
         return datetime.fromisoformat(self._head["started_at"])
 
     @property
-    def uses(self) -> str | None:
-        """The load this one is read with (the key list of an analytics load), fixed when it began."""
-        uses: str | None = self._head["uses"]
-        return uses
+    def uses(self) -> dict[str, str]:
+        """The loads this one is read with, by report (the key list of an analytics load); fixed when it began."""
+        return dict(self._head["uses"])
 
     def find(self, request: Request) -> bytes | None:
         """The body this request already got in this load."""
@@ -81,8 +78,8 @@ class OpenLanding:
         self._asked.add(page.request)
         return page
 
-    def complete(self, days: frozenset[date] | None, finished_at: datetime) -> Landing:
-        """Writes the manifest: from here on the load exists.
+    def complete(self, days: frozenset[date] | None, finished_at: datetime, unavailable: str | None = None) -> Landing:
+        """Writes the manifest: from here on the load exists. `unavailable` says why the provider gave nothing.
 
         It names the pages that were asked for in this walk. A page of an interrupted try that this walk had no
         question for (things had changed meanwhile) is not part of the answer.
@@ -91,6 +88,7 @@ class OpenLanding:
             **self._head,
             "finished_at": finished_at.isoformat(),
             "days": None if days is None else [str(day) for day in sorted(days)],
+            "unavailable": unavailable,
             "pages": [asdict(page) for page in self._pages if page.request in self._asked],
         }
         text = json.dumps(manifest, ensure_ascii=False, indent=1)
@@ -122,18 +120,19 @@ def begin(
     now: datetime,
     *,
     account: str = "",
-    uses: str | None = None,
+    uses: Mapping[str, str] | None = None,
+    run: str = "",
 ) -> OpenLanding:
     """Continues an interrupted load of the same window and account, or starts one. Older ones are removed.
 
     `account` tells provider accounts apart (an address and a key, hashed): two of them never share a load. `uses`
-    names another load that this one is read with; a continued load keeps the one it began with.
+    names other loads that this one is read with; a continued load keeps those it began with, and takes over `run`.
     """
     reports = root / connection_id / report
     with storage_errors(reports):
         reports.mkdir(parents=True, exist_ok=True)
         for journal_path in sorted(reports.glob(f"*/{_JOURNAL}")):
-            resumed = _resume(journal_path, window, account, now)
+            resumed = _resume(journal_path, window, account, run, now)
             if resumed:
                 return resumed
         folder = reports / f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
@@ -145,7 +144,8 @@ def begin(
             "provider": provider,
             "report": report,
             "account": account,
-            "uses": uses,
+            "uses": dict(uses or {}),
+            "run": run,
             "window": [str(window.start), str(window.end)],
             "started_at": now.isoformat(),
         }
@@ -158,7 +158,7 @@ def begin(
         return OpenLanding(folder, head, journal, [])
 
 
-def _resume(journal_path: Path, window: Window, account: str, now: datetime) -> OpenLanding | None:
+def _resume(journal_path: Path, window: Window, account: str, run: str, now: datetime) -> OpenLanding | None:
     folder = journal_path.parent
     journal = journal_path.open("ab+")
     try:
@@ -174,7 +174,7 @@ def _resume(journal_path: Path, window: Window, account: str, now: datetime) -> 
     head = lines[0] if lines else None
     young = head and timedelta(0) <= now - datetime.fromisoformat(head["started_at"]) <= RESUMABLE_FOR
     if head and young and (head["window"], head["account"]) == ([str(window.start), str(window.end)], account):
-        return OpenLanding(folder, head, journal, [Page(**line) for line in lines[1:]])
+        return OpenLanding(folder, {**head, "run": run}, journal, [Page(**line) for line in lines[1:]])
     journal.close()
     if not young:
         shutil.rmtree(folder)

@@ -28,8 +28,15 @@ SETTLE_TIME = timedelta(days=4)
 
 
 def raw_table(provider: str, report: str) -> str:
-    """Where a report's rows go; also the name of the SQL file that reads its pages."""
-    return f"raw.{provider}_{report}"
+    """Where a report's rows go; also the name of the SQL file that reads its pages.
+
+    Parts of a report (`other_usage.images`) share a table; its column `endpoint` tells them apart.
+    """
+    return f"raw.{provider}_{report.partition('.')[0]}"
+
+
+def _endpoint(landing: Landing) -> str | None:
+    return landing.report.partition(".")[2] or None
 
 
 def loaded_ids(connection: duckdb.DuckDBPyConnection) -> set[str]:
@@ -65,6 +72,9 @@ def _load(
     connection: duckdb.DuckDBPyConnection, landing: Landing, settle_time: timedelta, accepted_reason: str | None
 ) -> int:
     table = raw_table(landing.provider, landing.report)
+    if landing.unavailable:
+        _record_load(connection, landing, 0, "unavailable", None)
+        return 0
     expose_pages(connection, landing)
     if landing.days is None:
         today = [utc_day(landing.started_at)]
@@ -105,11 +115,11 @@ def replace_window(
     days: Sequence[date],
 ) -> int:
     """Replaces the given days of one connection by what `incoming` holds, also when that is nothing."""
-    target = quoted(table)
-    connection.execute(
-        f"DELETE FROM {target} WHERE connection_id = $connection AND list_contains($days::DATE[], {date_column})",  # noqa: S608 - names are ours
-        {"connection": landing.connection_id, "days": list(days)},
-    )
+    target, values = quoted(table), {"connection": landing.connection_id, "days": list(days)}
+    condition = f"connection_id = $connection AND list_contains($days::DATE[], {date_column})"
+    if endpoint := _endpoint(landing):
+        condition, values["endpoint"] = f"{condition} AND endpoint = $endpoint", endpoint
+    connection.execute(f"DELETE FROM {target} WHERE {condition}", values)  # noqa: S608 - names are ours
     return int(connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM incoming").fetchall()[0][0])  # noqa: S608 - quoted
 
 
@@ -126,14 +136,17 @@ def stage(
         "load": landing.load_id,
         "days": list(days),
     }
-    dated = "*"
+    known = ["$connection AS connection_id", "$load AS load_id"]
     if date_column == "snapshot_date":
-        dated, values["snapshot"] = "$snapshot AS snapshot_date, *", days[0]
+        known.append("$snapshot AS snapshot_date")
+        values["snapshot"] = days[0]
+    if endpoint := _endpoint(landing):
+        known.append("$endpoint AS endpoint")
+        values["endpoint"] = endpoint
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE incoming AS
-        SELECT $connection AS connection_id, $load AS load_id, *
-        FROM (SELECT {dated} FROM ({read_sql(table).query}))
+        SELECT * FROM (SELECT {", ".join(known)}, * FROM ({read_sql(table).query}))
         WHERE list_contains($days::DATE[], {date_column})
         """,  # noqa: S608 - names and files are ours
         values,
@@ -192,11 +205,9 @@ def _record_days(connection: duckdb.DuckDBPyConnection, table: str, landing: Lan
     connection.execute(
         f"""
         INSERT INTO ops.load_days
-        SELECT $load, $connection, $provider, $report, day, $started, $finished, count(raw.usage_date),
+        SELECT $load, $connection, $provider, $report, day, $started, $finished, count(incoming.usage_date),
             {total}
-        FROM (SELECT unnest($days::DATE[]) AS day) LEFT JOIN (
-            SELECT * FROM {quoted(table)} WHERE connection_id = $connection
-        ) AS raw ON raw.usage_date = day
+        FROM (SELECT unnest($days::DATE[]) AS day) LEFT JOIN incoming ON incoming.usage_date = day
         GROUP BY day
         """,  # noqa: S608 - names are ours
         {
@@ -215,7 +226,7 @@ def _record_load(
     connection: duckdb.DuckDBPyConnection, landing: Landing, rows: int, result: str, accepted_reason: str | None
 ) -> None:
     connection.execute(
-        "INSERT INTO ops.loads VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+        "INSERT INTO ops.loads VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         [
             landing.load_id,
             landing.connection_id,
@@ -232,5 +243,6 @@ def _record_load(
             round((landing.finished_at - landing.started_at).total_seconds(), 3),
             result,
             accepted_reason,
+            landing.unavailable,
         ],
     )

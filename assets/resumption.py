@@ -1,0 +1,34 @@
+"""Which earlier runs a run goes on from: what those landed whole is not downloaded again."""
+
+import dagster as dg
+
+from assets.partitions import RANGE_END, RANGE_START
+from tokenboard_etl.connections import connections
+from tokenboard_etl.landing import failures
+from tokenboard_etl.settings import Settings
+
+_KILLED = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELED)
+_AT_MOST = 200
+"""Runs looked back on; more interruptions in a row begin anew."""
+
+
+def interrupted_runs(context: dg.AssetExecutionContext, settings: Settings) -> frozenset[str]:
+    """The run itself, and those of the same job and days right before it that were killed or could not land a report.
+
+    A run that ended otherwise ends the chain: after a refused load or a failed check the providers are asked anew.
+    """
+    tags = {name: context.run.tags[name] for name in (RANGE_START, RANGE_END) if name in context.run.tags}
+    could_not_land = {
+        note.run for note in failures(settings.landing_path, [each.connection_id for each in connections(settings)])
+    }
+    chain = [context.run.run_id]
+    for record in context.instance.get_run_records(
+        dg.RunsFilter(job_name=context.run.job_name, tags=tags), limit=_AT_MOST
+    ):
+        run = record.dagster_run
+        if run.run_id == context.run.run_id:
+            continue
+        if run.status not in _KILLED and run.run_id not in could_not_land:
+            break
+        chain.append(run.run_id)
+    return frozenset(chain)

@@ -1,0 +1,157 @@
+"""One report of one connection over one window, from the provider into a complete landing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tokenboard_etl.connections import Connection
+from tokenboard_etl.errors import (
+    KeyRefused,
+    LandingDamaged,
+    ProviderRejected,
+    ProviderUnavailable,
+    StorageFailed,
+    TokenboardError,
+)
+from tokenboard_etl.extraction.bodies import parse
+from tokenboard_etl.extraction.reports import Days, Reading, Report
+from tokenboard_etl.http import Client
+from tokenboard_etl.landing import (
+    REJECTED,
+    Landing,
+    OpenLanding,
+    begin,
+    clear_failure,
+    landing_of_runs,
+    newest_landing,
+    read_landing,
+    write_failure,
+)
+from tokenboard_etl.periods import Window
+from tokenboard_etl.providers.wire import Fetch, Request
+
+log = logging.getLogger("tokenboard.extract")
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Undertaking:
+    """What all extractions of a run share. Landings are kept under `root`.
+
+    `run` names the run; `continues` names interrupted runs of the same work: what they landed whole is not
+    downloaded again.
+    """
+
+    window: Window
+    root: Path
+    clock: Clock
+    run: str = ""
+    continues: Collection[str] = ()
+
+
+async def land(connection: Connection, client: Client, report: Report, about: Undertaking) -> Landing:
+    """Reads a report to its end, continuing an interrupted load of the same window.
+
+    An error leaves no complete landing behind, only a note for whoever loads (`landing.failures`). What a later try
+    can use stays; what it must not use (a body that cannot be understood, a key that was refused) is set aside,
+    and the message names the folder.
+    """
+    account, name = connection.fingerprint, (connection.connection_id, report.name)
+    done = landing_of_runs(about.root, *name, about.window, account, about.continues, about.clock())
+    if done is not None:
+        log.info("%s %s (%s): landed before the interruption", *name, about.window)
+        return done
+    try:
+        done = await _land(connection, client, report, about)
+    except TokenboardError as error:
+        write_failure(about.root, *name, about.window, about.run, about.clock(), error)
+        raise
+    clear_failure(about.root, *name)
+    log.info("landed %s %s (%s): %d page(s)", *name, about.window, len(done.pages))
+    return done
+
+
+async def _land(connection: Connection, client: Client, report: Report, about: Undertaking) -> Landing:
+    lists = {name: _newest_list(about.root, connection.connection_id, name) for name in report.uses}
+    opened = begin(
+        about.root,
+        connection.connection_id,
+        connection.provider,
+        report.name,
+        about.window,
+        about.clock(),
+        account=connection.fingerprint,
+        uses={name: landing.load_id for name, landing in lists.items()},
+        run=about.run,
+    )
+    try:
+        lists = {name: read_landing(opened.folder.parents[1] / name / load) for name, load in opened.uses.items()}
+        missing = next((f"{name}: {each.unavailable}" for name, each in lists.items() if each.unavailable), None)
+        if missing:
+            return opened.complete(_no_days(report), about.clock(), unavailable=missing)
+        reading = Reading(_landing_fetch(client, opened, about.clock), about.window, opened.started_at, lists)
+        days = await report.read(reading)
+        _name_unconfirmed_days(connection, report, about.window, days)
+        return opened.complete(days, about.clock())
+    except (KeyRefused, ProviderRejected) as error:
+        if report.optional and (isinstance(error, KeyRefused) or error.status == 404):
+            log.warning("%s %s is unavailable: %s", connection.connection_id, report.name, error)
+            return opened.complete(_no_days(report), about.clock(), unavailable=str(error))
+        _set_aside(opened, error)
+        raise
+    except TokenboardError as error:
+        if not isinstance(error, ProviderUnavailable | StorageFailed):
+            _set_aside(opened, error)
+        raise
+    finally:
+        opened.close()
+
+
+def _no_days(report: Report) -> Days:
+    return None if report.is_snapshot else frozenset()
+
+
+def _set_aside(opened: OpenLanding, error: TokenboardError) -> None:
+    folder = opened.reject()
+    if not isinstance(error, KeyRefused) and folder.suffix == REJECTED:
+        error.args = (f"{error} The answer is kept in {folder}.",)
+
+
+def _newest_list(root: Path, connection_id: str, name: str) -> Landing:
+    found = newest_landing(root, connection_id, name)
+    if found is None:
+        raise LandingDamaged(f"No list of {connection_id} {name} was landed; read that report first.")
+    return found
+
+
+def _name_unconfirmed_days(connection: Connection, report: Report, window: Window, days: Days) -> None:
+    """The provider left days out: they are not zero, they stay missing."""
+    if days is None or report.name == "activity":  # activity ends 30 days back, and gates nothing
+        return
+    left_out = [str(day) for day in window.days() if day not in days]
+    if left_out:
+        log.warning(
+            "%s %s said nothing about %d day(s), first %s; they stay missing",
+            connection.connection_id,
+            report.name,
+            len(left_out),
+            left_out[0],
+        )
+
+
+def _landing_fetch(client: Client, opened: OpenLanding, clock: Clock) -> Fetch:
+    async def fetch(request: Request) -> Any:
+        body = opened.find(request)
+        if body is None:
+            answer = await client.send(request)
+            opened.add(request, answer, clock())
+            body = answer.body
+        return parse(request, body)
+
+    return fetch
