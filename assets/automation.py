@@ -8,13 +8,16 @@ from assets.invoices import DOCUMENTS, ISSUED
 from assets.partitions import range_tags
 from assets.publishing import PUBLISHED
 from assets.tables import asset_key
-from tokenboard_etl.periods import lookback_window, utc_day
+from tokenboard_etl.periods import Month, Window, lookback_window, utc_day
 from tokenboard_etl.settings import load_settings
 
 NIGHTLY_GROUPS = ("landing", "raw", "staging", "usage", "credits", "ops", "billing", "published")
 
 REREAD_DAYS = 35
 """More than a month: every day of the month before is read again at least once after it ended."""
+
+MONTH_REREAD_UNTIL_DAY = 14
+"""A Sunday lies between the closing on day 5 and this day."""
 
 _issued = dg.AssetSelection.assets(*(asset_key(table) for table in ISSUED))
 
@@ -42,6 +45,19 @@ def nightly_02_utc(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequ
 
 @dg.schedule(job=nightly, cron_schedule="0 4 * * 0", execution_timezone="UTC")
 def weekly_reread(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """The last 35 days once more, for what providers restate later than anybody expects."""
-    window = lookback_window(utc_day(context.scheduled_execution_time), REREAD_DAYS - 1)
+    """The last 35 days once more, for what providers restate later than anybody expects.
+
+    In the first half of a month all of the month before, so that it is read once more after it was closed.
+    """
+    today = utc_day(context.scheduled_execution_time)
+    window = lookback_window(today, REREAD_DAYS - 1)
+    if today.day <= MONTH_REREAD_UNTIL_DAY:
+        window = Window(min(window.start, Month.of(today).previous().first), window.end)
     yield dg.RunRequest(run_key=f"reread {window.last}", tags=range_tags(window))
+
+
+@dg.schedule(job=month_close, cron_schedule="0 6 5 * *", execution_timezone="UTC")
+def month_close_day_5(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    """The month before, once all of it has settled."""
+    month = Month.of(utc_day(context.scheduled_execution_time)).previous()
+    yield dg.RunRequest(run_key=str(month), partition_key=str(month.first))

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.automation import month_close, nightly, nightly_02_utc, weekly_reread
+from assets.automation import month_close, month_close_day_5, nightly, nightly_02_utc, weekly_reread
 from assets.checks import identities
 from assets.extraction import extraction_assets
 from assets.invoices import close_month
@@ -18,7 +18,7 @@ def definitions(surroundings: Surroundings) -> dg.Definitions:
         assets=[*extraction_assets(), models, *records, close_month, published],
         asset_checks=[identities],
         jobs=[nightly, month_close, rebuild],
-        schedules=[nightly_02_utc, weekly_reread],
+        schedules=[nightly_02_utc, weekly_reread, month_close_day_5],
         resources={"surroundings": surroundings},
     )
 

@@ -11,18 +11,19 @@ from typing import Any
 
 import dagster as dg
 
-from assets.partitions import daily, window_of
+from assets.loading import load_pending, raise_failures, read_again_while_moving
+from assets.partitions import daily, days_of_run, window_of
 from assets.resources import Surroundings
 from assets.resumption import interrupted_runs
 from assets.tables import asset_key, column_schema
-from tokenboard_etl.connections import Connection, connections
-from tokenboard_etl.errors import LoadRefused, StorageFailed
-from tokenboard_etl.extraction import Failure, Report, Undertaking, extract_all, reports_of
-from tokenboard_etl.landing import Landing, complete_landings, failures
+from tokenboard_etl.connections import connections
+from tokenboard_etl.errors import StorageFailed
+from tokenboard_etl.extraction import Failure, Undertaking, extract_all, reports_of
+from tokenboard_etl.landing import Landing
 from tokenboard_etl.periods import Window, utc_day
-from tokenboard_etl.settings import Settings
+from tokenboard_etl.rereads import READ_TOGETHER
 from tokenboard_etl.warehouse.catalog import catalog
-from tokenboard_etl.warehouse.load import load_landing, loaded_ids, raw_table
+from tokenboard_etl.warehouse.load import raw_table
 
 OWNERS = ["team:data"]
 ACCEPT_COLLAPSE = "tokenboard/accept_collapse"
@@ -145,33 +146,24 @@ def raw_assets(provider: str, *, snapshots: bool) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, surroundings: dg.ResourceParam[Surroundings]
     ) -> Iterator[dg.MaterializeResult[Any]]:
         settings, accepted = surroundings.settings(), context.run.tags.get(ACCEPT_COLLAPSE)
-        rows = {key: list[int]() for key in context.selected_asset_keys}
-        wanted = [report for report in reports if asset_key(raw_table(provider, report.name)) in rows]
-        refusals = list[LoadRefused]()
+        wanted = {
+            report.name: asset_key(raw_table(provider, report.name))
+            for report in reports
+            if asset_key(raw_table(provider, report.name)) in context.selected_asset_keys
+        }
+        ours = connections(settings, provider)
         with surroundings.warehouse() as warehouse:
-            known = loaded_ids(warehouse)
-            for report in wanted:
-                into = rows[asset_key(raw_table(provider, report.name))]
-                for landing in complete_landings(settings.landing_path, provider, report.name, without=known):
-                    try:
-                        into.append(load_landing(warehouse, landing, settings.settle_time, accepted))
-                    except LoadRefused as refusal:
-                        refusals.append(refusal)
-        _raise_failures(settings, connections(settings, provider), wanted)
-        if refusals:
-            raise refusals[0]
-        for key, loaded in rows.items():
+            rows = load_pending(warehouse, settings, provider, wanted, accepted)
+            days = days_of_run(context.run)
+            if days and READ_TOGETHER[provider][-1] in wanted:
+                for connection in ours:
+                    read_again_while_moving(warehouse, settings, connection, days, context.run.run_id)
+        raise_failures(settings, ours, wanted)
+        for key in dict.fromkeys(wanted.values()):
+            loaded = [count for name, counts in rows.items() if wanted[name] == key for count in counts]
             yield dg.MaterializeResult(asset_key=key, metadata={"loads": len(loaded), "rows_loaded": sum(loaded)})
 
     return load
-
-
-def _raise_failures(settings: Settings, ours: Sequence[Connection], reports: Sequence[Report]) -> None:
-    """What could not be landed ends the run here, after everything else was loaded."""
-    names = {report.name for report in reports}
-    for note in failures(settings.landing_path, [connection.connection_id for connection in ours]):
-        if note.report in names:
-            raise note.error
 
 
 def extraction_assets() -> Sequence[dg.AssetsDefinition]:

@@ -1,16 +1,23 @@
 """Closing a month: issued invoices, their lines, and the HTML documents."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
+from assets.loading import read_before_closing
 from assets.partitions import month_of, monthly
 from assets.resources import Surroundings
 from assets.tables import asset_key, column_schema
+from tokenboard_etl.billing.issue import refuse_open_month
 from tokenboard_etl.closing import close
+from tokenboard_etl.connections import connections
+from tokenboard_etl.errors import TokenboardError
 from tokenboard_etl.money import format_minor
 from tokenboard_etl.warehouse.catalog import catalog
+
+log = logging.getLogger("tokenboard.close")
 
 ISSUED = ("billing.invoices", "billing.invoice_lines")
 DOCUMENTS = dg.AssetKey(["reports", "invoices"])
@@ -55,12 +62,23 @@ def _issued_spec(table: str) -> dg.AssetSpec:
 def close_month(
     context: dg.AssetExecutionContext, config: CloseConfig, surroundings: dg.ResourceParam[Surroundings]
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """Brings the figures up to date, checks them, issues what is not issued and writes the documents."""
+    """Brings the figures up to date, checks them, issues what is not issued and writes the documents.
+
+    A month that was not read since all of it had settled is read once more before.
+    """
+    settings, month = surroundings.settings(), month_of(context)
+    refuse_open_month(month, settings.now)
     with surroundings.warehouse() as warehouse:
+        try:
+            read_before_closing(warehouse, settings, connections(settings), month, context.run.run_id)
+        except TokenboardError as error:
+            if not config.accepted_reason:
+                raise
+            log.warning("%s is closed without reading it once more: %s", month, error)
         closed = close(
             warehouse,
-            surroundings.settings(),
-            month_of(context),
+            settings,
+            month,
             tenant_id=config.tenant_id,
             accepted_reason=config.accepted_reason,
         )

@@ -2,12 +2,13 @@
 
 import dagster as dg
 
-from assets.partitions import RANGE_END, RANGE_START
+from assets.partitions import PARTITION, RANGE_END, RANGE_START
 from tokenboard_etl.connections import connections
 from tokenboard_etl.landing import failures
 from tokenboard_etl.settings import Settings
 
 _KILLED = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELED)
+_WORK = (RANGE_START, RANGE_END, PARTITION)
 _AT_MOST = 200
 """Runs looked back on; more interruptions in a row begin anew."""
 
@@ -17,7 +18,7 @@ def interrupted_runs(context: dg.AssetExecutionContext, settings: Settings) -> f
 
     A run that ended otherwise ends the chain: after a refused load or a failed check the providers are asked anew.
     """
-    tags = {name: context.run.tags[name] for name in (RANGE_START, RANGE_END) if name in context.run.tags}
+    tags = {name: context.run.tags[name] for name in _WORK if name in context.run.tags}
     could_not_land = {
         note.run for note in failures(settings.landing_path, [each.connection_id for each in connections(settings)])
     }

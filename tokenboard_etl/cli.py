@@ -34,6 +34,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+landing_app = typer.Typer(help="What arrived, as it arrived.", no_args_is_help=True)
+app.add_typer(landing_app, name="landing")
 tenants_app = typer.Typer(help="Who is billed, and for which accounts.", no_args_is_help=True)
 app.add_typer(tenants_app, name="tenants")
 
@@ -102,6 +104,22 @@ def rebuild() -> None:
 
         run_rebuild(settings)
     out.print(f"Rebuilt from {settings.landing_path}; published {settings.published_path}", highlight=False)
+
+
+@landing_app.command("prune")
+def landing_prune(
+    keep_days: Annotated[int, typer.Option(min=0, max=10_000, help="Keep every load of so many days.")],
+) -> None:
+    """Remove landed bodies that were superseded; what any figure or invoice rests on stays."""
+    from tokenboard_etl.closing import republish
+    from tokenboard_etl.retention import prune
+    from tokenboard_etl.warehouse.connection import open_warehouse
+
+    settings = load_settings()
+    with show_warnings(err), open_warehouse(settings.warehouse_path) as warehouse:
+        done = prune(warehouse, settings.landing_path, keep_days, settings.now)
+        republish(warehouse, settings)
+    out.print(f"Removed {done.loads} superseded load(s), {done.bytes / 1e6:.1f} MB", highlight=False)
 
 
 @tenants_app.command("import")

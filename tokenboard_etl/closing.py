@@ -14,15 +14,13 @@ from tokenboard_etl.billing.margins import record_default_margins
 from tokenboard_etl.connections import connections
 from tokenboard_etl.periods import Month
 from tokenboard_etl.rendering.invoices import render_invoice, write_invoice
+from tokenboard_etl.rereads import GATING_REPORTS
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.warehouse.checks import refuse_violations, run_checks
 from tokenboard_etl.warehouse.models import build_models
 from tokenboard_etl.warehouse.publish import publish
 
 log = logging.getLogger("tokenboard.close")
-
-GATING_REPORTS = {"openai": "costs", "openrouter": "analytics"}
-"""The reports invoices are made from (ops.source_days.gates_closing)."""
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,20 @@ def _insert(
             policy,
         ],
     )
+    connection.execute(
+        """
+        INSERT INTO billing.invoice_inputs
+        SELECT DISTINCT $number, load_id, sha256
+        FROM billing.charges JOIN ops.loads USING (load_id)
+        WHERE tenant_id = $tenant AND usage_date >= $start AND usage_date < $end
+        """,
+        {
+            "number": invoice.number,
+            "tenant": buyer.tenant_id,
+            "start": invoice.month.window.start,
+            "end": invoice.month.window.end,
+        },
+    )
     lines = connection.appender("billing.invoice_lines")
     lines.append_rows([(invoice.number, *astuple(line)) for line in invoice.lines])
     lines.flush()

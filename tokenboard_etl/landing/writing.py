@@ -135,7 +135,7 @@ def begin(
             resumed = _resume(journal_path, window, account, run, now)
             if resumed:
                 return resumed
-        folder = reports / f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        folder = reports / _load_id(reports, now)
         folder.mkdir()
         head = {
             "format": 1,
@@ -156,6 +156,12 @@ def begin(
         unnamed.rename(folder / _JOURNAL)
         sync_directory(reports)
         return OpenLanding(folder, head, journal, [])
+
+
+def _load_id(reports: Path, now: datetime) -> str:
+    """Unique everywhere, and in the order of time within a report, also when a clock stands still."""
+    instant = f"{now:%Y%m%dT%H%M%SZ}"
+    return f"{instant}-{sum(1 for _ in reports.glob(f'{instant}-*')):03d}{secrets.token_hex(3)}"
 
 
 def _resume(journal_path: Path, window: Window, account: str, run: str, now: datetime) -> OpenLanding | None:

@@ -226,7 +226,7 @@ def _record_load(
     connection: duckdb.DuckDBPyConnection, landing: Landing, rows: int, result: str, accepted_reason: str | None
 ) -> None:
     connection.execute(
-        "INSERT INTO ops.loads VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+        "INSERT INTO ops.loads VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, NULL)",
         [
             landing.load_id,
             landing.connection_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -37,6 +38,10 @@ class FaultMiddleware:
             await self._app(scope, receive, send)
         elif fault.kind == "slow":
             await asyncio.sleep(fault.delay)
+            await self._app(scope, receive, send)
+        elif fault.kind == "later":
+            if self._sandbox.fixed_now is not None:
+                self._sandbox.fixed_now += timedelta(hours=fault.hours)
             await self._app(scope, receive, send)
         elif fault.kind == "status":
             await _refuse(fault, path, send)

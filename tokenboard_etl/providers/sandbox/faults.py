@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenboard_etl.providers.sandbox.draws import draw
 
-KINDS = ("status", "reset", "slow", "truncated", "cut_json", "malformed", "crash_after_create")
+KINDS = ("status", "reset", "slow", "truncated", "cut_json", "malformed", "crash_after_create", "later")
 _ANY = "any"
 _MILLION = 1_000_000
 _ANY_KINDS: tuple[dict[str, Any], ...] = (
@@ -32,7 +32,8 @@ class Fault:
 
     `status` and `retry_after` (seconds, None for no header) belong to kind status; `delay` (seconds) to slow;
     `where` (start or body) to reset: before an answer, or in the middle of one; `variant` (text or type) to
-    malformed: no JSON at all, or one field of a wrong type.
+    malformed: no JSON at all, or one field of a wrong type; `hours` to later: a stopped clock has moved on by so
+    much when the answer is made, and with it every figure that is still growing.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Fault:
     delay: float = 0.05
     where: str = "start"
     variant: str = "type"
+    hours: int = 1
 
 
 @dataclass(slots=True)

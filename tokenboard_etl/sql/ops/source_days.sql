@@ -3,19 +3,21 @@
 -- key: connection_id, report, usage_date
 -- owner: team:data
 -- Days run from the first one ever asked for to yesterday. A day is settled once a whole read began after its
--- settle time; a day without any row that was read is "zero, confirmed", a day that was not read is missing.
+-- settle time; a day without any row that was read is "zero, confirmed", a day that was not read is missing, and
+-- lost once the provider no longer answers about it: activity reaches 30 completed days back, all others a year.
 -- column usage_date: UTC day.
 -- column provider: openai or openrouter.
 -- column connection_id: The provider account.
 -- column report: Which of the provider's reports.
 -- column gates_closing: true for the reports invoices are made from.
--- column state: missing, provisional, settled or closed.
+-- column state: missing, lost, provisional, settled or closed.
 -- column rows: Rows of the newest read; NULL while missing.
 -- column total_usd: Sum of the newest read; NULL while missing and for reports without amounts.
 -- column loads: How often the day was read.
 -- column first_loaded_at: End of its first read.
 -- column last_loaded_at: End of its newest read.
 -- column settled_at: Start of the first read after its settle time; NULL before.
+-- column fetchable_until: Last UTC day on which the provider still answers about this day.
 WITH bounds AS (
     SELECT
         provider, connection_id, report,
@@ -26,7 +28,10 @@ WITH bounds AS (
     GROUP BY provider, connection_id, report
 ),
 spine AS (
-    SELECT provider, connection_id, report, CAST(unnest(generate_series(first_day, last_day, INTERVAL 1 DAY)) AS DATE) AS usage_date
+    SELECT
+        provider, connection_id, report, last_day + 1 AS today,
+        CASE WHEN report = 'activity' THEN 30 ELSE 365 END AS horizon_days,
+        CAST(unnest(generate_series(first_day, last_day, INTERVAL 1 DAY)) AS DATE) AS usage_date
     FROM bounds
 ),
 reads AS (
@@ -58,6 +63,7 @@ SELECT
     spine.report,
     spine.report IN ('costs', 'analytics') AS gates_closing,
     CASE
+        WHEN known.loads IS NULL AND spine.today > spine.usage_date + spine.horizon_days THEN 'lost'
         WHEN known.loads IS NULL THEN 'missing'
         WHEN closed.month IS NOT NULL THEN 'closed'
         WHEN known.settled_at IS NOT NULL THEN 'settled'
@@ -68,7 +74,8 @@ SELECT
     coalesce(known.loads, 0) AS loads,
     known.first_loaded_at,
     known.last_loaded_at,
-    known.settled_at
+    known.settled_at,
+    spine.usage_date + spine.horizon_days AS fetchable_until
 FROM spine
 LEFT JOIN known
     ON known.connection_id = spine.connection_id

@@ -1,0 +1,81 @@
+"""Which days have to be read once more before they can be trusted, and why. Nothing is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import duckdb
+
+from tokenboard_etl.connections import Connection
+from tokenboard_etl.periods import Month, Window, start_of
+from tokenboard_etl.settings import Settings
+
+GATING_REPORTS = {"openai": "costs", "openrouter": "analytics"}
+"""The reports invoices are made from (ops.source_days.gates_closing)."""
+
+READ_TOGETHER = {"openai": ("costs", "costs_total"), "openrouter": ("keys", "analytics", "analytics_total")}
+"""A gating report with what it is read with and its control total."""
+
+
+def before_closing(
+    warehouse: duckdb.DuckDBPyConnection, connections: Sequence[Connection], month: Month, settings: Settings
+) -> list[Connection]:
+    """The connections whose month was not read whole after all of it had settled; closing reads them once more."""
+    settled = start_of(month.window.end) + settings.settle_time
+    return [
+        connection
+        for connection in connections
+        if _days_read_since(warehouse, connection, month, settled) < sum(1 for _ in month.window.days())
+    ]
+
+
+def _days_read_since(
+    warehouse: duckdb.DuckDBPyConnection, connection: Connection, month: Month, instant: datetime
+) -> int:
+    rows = warehouse.execute(
+        """
+        SELECT count(DISTINCT usage_date) FROM ops.load_days
+        WHERE connection_id = $1 AND report = $2 AND started_at >= $3 AND usage_date >= $4 AND usage_date < $5
+        """,
+        [
+            connection.connection_id,
+            GATING_REPORTS[connection.provider],
+            instant,
+            month.window.start,
+            month.window.end,
+        ],
+    ).fetchall()
+    return int(rows[0][0])
+
+
+def contradicting_days(warehouse: duckdb.DuckDBPyConnection, connection: Connection, days: Window) -> Window | None:
+    """The span of days whose rows and control total disagree: they moved between the two requests.
+
+    The bound is that of sql/checks/control_total_agrees.sql: what rounding of that many rows can explain.
+    """
+    rows = warehouse.execute(
+        """
+        WITH newest AS (
+            SELECT
+                usage_date, report, rows, total_usd,
+                row_number() OVER (PARTITION BY report, usage_date ORDER BY started_at DESC, load_id DESC) AS age
+            FROM ops.load_days
+            WHERE connection_id = $connection AND usage_date >= $start AND usage_date < $end
+        ),
+        detailed AS (SELECT usage_date, rows, total_usd FROM newest WHERE age = 1 AND report = $report),
+        control AS (SELECT usage_date, total_usd FROM newest WHERE age = 1 AND report = $report || '_total')
+        SELECT min(usage_date), max(usage_date)
+        FROM detailed JOIN control USING (usage_date)
+        WHERE abs(detailed.total_usd - control.total_usd)
+            > (detailed.rows + 1) * CASE WHEN $report = 'costs' THEN 0.000000000000000001 ELSE 0.000000001 END
+        """,
+        {
+            "connection": connection.connection_id,
+            "start": days.start,
+            "end": days.end,
+            "report": GATING_REPORTS[connection.provider],
+        },
+    ).fetchall()
+    first, last = rows[0]
+    return Window.of_days(first, last) if first else None

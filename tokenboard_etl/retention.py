@@ -1,0 +1,68 @@
+"""How long landed bodies are kept. What a figure rests on is kept for ever; what was superseded may go."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from tokenboard_etl.files import storage_errors
+from tokenboard_etl.landing import REJECTED
+from tokenboard_etl.warehouse.rebuild import newest_shares
+
+log = logging.getLogger("tokenboard.retention")
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was removed: loads, and their size on disk in bytes."""
+
+    loads: int
+    bytes: int
+
+
+def prune(connection: duckdb.DuckDBPyConnection, root: Path, keep_days: int, now: datetime) -> Pruned:
+    """Removes the bodies of loads that ended more than `keep_days` days ago and that nothing rests on.
+
+    Kept whatever their age: the newest load of every source day and snapshot (what `rebuild` reads), everything an
+    issued invoice rests on, and loads that are not in the warehouse yet. The record of a load stays, with the time
+    its bodies went. Answers that were set aside go by age alone.
+    """
+    before = now - timedelta(days=keep_days)
+    needed = {share.load_id for share in newest_shares(connection)}
+    needed |= {load for (load,) in connection.execute("SELECT DISTINCT load_id FROM billing.invoice_inputs").fetchall()}
+    superseded = connection.execute(
+        """
+        SELECT load_id, connection_id, report FROM ops.loads
+        WHERE finished_at < $1 AND pruned_at IS NULL AND result <> 'refused' ORDER BY started_at
+        """,
+        [before],
+    ).fetchall()
+    loads = size = 0
+    for load_id, connection_id, report in superseded:
+        if load_id in needed:
+            continue
+        size += _remove(root / connection_id / report / load_id)
+        connection.execute("UPDATE ops.loads SET pruned_at = $2 WHERE load_id = $1", [load_id, now])
+        loads += 1
+    for aside in root.glob(f"*/*/*{REJECTED}"):
+        if aside.name < f"{before:%Y%m%dT%H%M%SZ}":  # folders are named by the instant they were begun
+            size += _remove(aside)
+            loads += 1
+    log.info("pruned %d load(s), %.1f MB", loads, size / 1e6)
+    return Pruned(loads, size)
+
+
+def _remove(folder: Path) -> int:
+    """Removes a load's folder, the manifest first: a removal that is cut off leaves no load that looks whole."""
+    if not folder.exists():
+        return 0
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    with storage_errors(folder):
+        (folder / "manifest.json").unlink(missing_ok=True)
+        shutil.rmtree(folder)
+    return size
