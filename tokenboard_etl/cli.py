@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tokenboard_etl.connections import require_connections
+from tokenboard_etl.connections import connections, require_connections
 from tokenboard_etl.errors import TokenboardError, WrongUse
 from tokenboard_etl.logs import log_to, show_progress, show_warnings
 from tokenboard_etl.periods import FIRST_DAY, Month, Window, lookback_window, parse_day, utc_day
@@ -104,6 +104,20 @@ def rebuild() -> None:
 
         run_rebuild(settings)
     out.print(f"Rebuilt from {settings.landing_path}; published {settings.published_path}", highlight=False)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is configured, what is missing, and how long it can still be fetched."""
+    from tokenboard_etl.doctor import Level, examine
+
+    settings = load_settings()
+    findings = examine(settings, connections(settings))
+    table = Table("", "about", "finding")
+    for finding in findings:
+        table.add_row(finding.level.name, *map(_plain, (finding.about, finding.what)))
+    out.print(table)
+    raise typer.Exit(1 if any(finding.level is Level.error for finding in findings) else 0)
 
 
 @landing_app.command("prune")

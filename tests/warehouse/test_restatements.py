@@ -88,6 +88,76 @@ def test_every_value_that_changed_between_two_nights_is_recorded_and_no_other(
     assert any(previous and not current for *_, previous, current, _ in recorded), "a day restated to zero is in here"
 
 
+def test_a_day_restated_to_zero_costs_nothing_and_its_history_stays(
+    sandbox: RunningSandbox, three_nights: Settings
+) -> None:
+    day = date(2026, 6, 12)
+    project = sandbox.world.restated_to_zero(sandbox.world.organizations[0].id, day)
+    with duckdb.connect(three_nights.published_path, read_only=True) as published:
+        rows = published.execute(
+            """
+            SELECT count(*), sum(cost_usd), sum(billed_usd) FROM billing.charges
+            WHERE usage_date = $1 AND account_id = $2
+            """,
+            [day, project],
+        ).fetchall()
+        history = published.execute(
+            """
+            SELECT sum(delta_usd), count(*) FILTER (previous_usd IS NULL AND current_usd IS NOT NULL) AS appeared
+            FROM billing.restatements WHERE usage_date = $1 AND account_id = $2
+            """,
+            [day, project],
+        ).fetchall()
+        state = published.execute(
+            "SELECT state, rows > 0 FROM ops.source_days WHERE report = 'costs' AND usage_date = $1", [day]
+        ).fetchall()
+    first_seen = sum(
+        (cost for key, cost in spend(sandbox.world, Window.of_days(day, day), NIGHTS[0]).items() if key[1] == project),
+        Decimal(0),
+    )
+    assert rows[0][0] > 0, "the rows are there, at zero: confirmed, not missing"
+    assert rows[0][1:] == (0, 0)
+    assert history[0][0] == -first_seen != 0
+    assert state == [("provisional", True)]
+
+
+def test_a_vanished_row_is_gone_from_the_figures_and_stays_in_the_history(
+    sandbox: RunningSandbox, settings: Settings
+) -> None:
+    org = sandbox.world.organizations[0].id
+    candidates = (date(2026, 5, 1) + timedelta(days=n) for n in range(90))
+    day, (project, line_item, key) = next(
+        (day, gone) for day in candidates if (gone := sandbox.world.vanishing_row(org, day)) is not None
+    )
+    seen = []
+    with dg.DagsterInstance.ephemeral() as instance:
+        for hours in (26, 50):
+            now = start_of(day) + timedelta(days=1, hours=hours)
+            sandbox.set_clock(now)
+            tonight = load_settings(**sandbox.env(), TOKENBOARD_HOME=str(settings.home), TOKENBOARD_NOW=now.isoformat())
+            run_nightly(tonight, lookback_window(utc_day(now), tonight.lookback_days), instance)
+            with duckdb.connect(tonight.published_path, read_only=True) as published:
+                seen.append(
+                    published.execute(
+                        """
+                        SELECT cost_usd FROM billing.charges
+                        WHERE usage_date = $1 AND account_id = $2 AND line_item = $3 AND api_key_id = $4
+                        """,
+                        [day, project or "", line_item, key or ""],
+                    ).fetchall()
+                )
+                history = published.execute(
+                    """
+                    SELECT previous_usd, current_usd, delta_usd FROM billing.restatements
+                    WHERE usage_date = $1 AND account_id = $2 AND line_item = $3 AND api_key_id = $4
+                    """,
+                    [day, project or "", line_item, key or ""],
+                ).fetchall()
+    ((before,),), after = seen
+    assert after == []
+    assert history == [(before, None, -before)]
+
+
 def test_rebuilding_from_landings_gives_equal_tables_without_a_provider(
     sandbox: RunningSandbox, three_nights: Settings
 ) -> None:

@@ -1,0 +1,142 @@
+"""What an operator should know before a night goes wrong: findings, worst first.
+
+Reads the published file, never the warehouse: it waits for no lock. Days after the last publication count as
+missing, because nobody has fetched them yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from enum import IntEnum
+
+import duckdb
+
+from tokenboard_etl.connections import Connection
+from tokenboard_etl.landing import failures
+from tokenboard_etl.periods import ONE_DAY, utc_day
+from tokenboard_etl.rereads import GATING_REPORTS
+from tokenboard_etl.settings import Settings
+
+ESCALATE_DAYS = 7
+"""A missing day that can be fetched for no longer than this is an error."""
+
+
+class Level(IntEnum):
+    """`error` makes `tokenboard doctor` exit with 1."""
+
+    error = 0
+    warning = 1
+    fine = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`about` is a connection, a report or a setting; `what` says how things stand and what to do."""
+
+    level: Level
+    about: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """How much of a report was never fetched. `days_left` counts down for the oldest day that still can be."""
+
+    connection_id: str
+    report: str
+    missing: int
+    lost: int
+    oldest_missing: date | None
+    days_left: int | None
+
+
+def horizons(published: duckdb.DuckDBPyConnection, today: date) -> list[Horizon]:
+    """Per connection and report, from ops.source_days."""
+    rows = published.execute(
+        """
+        WITH since AS (
+            SELECT
+                connection_id, report, min(date_diff('day', usage_date, fetchable_until)) AS horizon_days,
+                CAST(unnest(generate_series(max(usage_date) + 1, $today - 1, INTERVAL 1 DAY)) AS DATE) AS usage_date
+            FROM ops.source_days GROUP BY connection_id, report
+        ),
+        unfetched AS (
+            SELECT connection_id, report, usage_date, fetchable_until
+            FROM ops.source_days WHERE state IN ('missing', 'lost')
+            UNION ALL
+            SELECT connection_id, report, usage_date, CAST(usage_date + CAST(horizon_days AS INTEGER) AS DATE)
+            FROM since
+        )
+        SELECT
+            connection_id, report,
+            count(*) FILTER (unfetched.fetchable_until >= $today),
+            count(*) FILTER (unfetched.fetchable_until < $today),
+            min(unfetched.usage_date) FILTER (unfetched.fetchable_until >= $today),
+            min(date_diff('day', $today, unfetched.fetchable_until)) FILTER (unfetched.fetchable_until >= $today)
+        FROM (SELECT DISTINCT connection_id, report FROM ops.source_days)
+        LEFT JOIN unfetched USING (connection_id, report)
+        GROUP BY connection_id, report ORDER BY connection_id, report
+        """,
+        {"today": today},
+    ).fetchall()
+    return [Horizon(*row) for row in rows]
+
+
+def examine(settings: Settings, connections: list[Connection]) -> list[Finding]:
+    """Everything that can be told without asking a provider."""
+    found = [*_connections(connections), *_failures(settings, connections), *_freshness(settings, connections)]
+    return sorted(found, key=lambda finding: finding.level)
+
+
+def _connections(connections: list[Connection]) -> Iterator[Finding]:
+    if not connections:
+        yield Finding(
+            Level.error,
+            "connections",
+            "No provider is configured. Set OPENAI_ADMIN_KEY (sk-admin-...) or OPENROUTER_MANAGEMENT_KEY.",
+        )
+
+
+def _failures(settings: Settings, connections: list[Connection]) -> Iterator[Finding]:
+    ours = [connection.connection_id for connection in connections]
+    for note in failures(settings.landing_path, ours):
+        yield Finding(
+            Level.error,
+            f"{note.connection_id} {note.report}",
+            f"the newest read ({note.window}, {note.failed_at[:16]}) failed: {note.message}",
+        )
+
+
+def _freshness(settings: Settings, connections: list[Connection]) -> Iterator[Finding]:
+    if not settings.published_path.exists():
+        yield Finding(Level.warning, "published file", "Nothing was published yet; run `tokenboard nightly`.")
+        return
+    with duckdb.connect(settings.published_path, read_only=True) as published:
+        known = horizons(published, utc_day(settings.now))
+    for connection in connections:
+        report = GATING_REPORTS[connection.provider]
+        if (connection.connection_id, report) not in {(each.connection_id, each.report) for each in known}:
+            yield Finding(
+                Level.error,
+                f"{connection.connection_id} {report}",
+                "was never read, so none of its spend can be invoiced. Run `tokenboard nightly --from DATE`.",
+            )
+    for horizon in known:
+        yield _of(horizon, utc_day(settings.now))
+
+
+def _of(horizon: Horizon, today: date) -> Finding:
+    about = f"{horizon.connection_id} {horizon.report}"
+    lost = f"; {horizon.lost} day(s) are lost: the provider no longer answers about them" if horizon.lost else ""
+    if horizon.oldest_missing is None or horizon.days_left is None:
+        return Finding(Level.warning if lost else Level.fine, about, f"every day that can be had is here{lost}")
+    level = Level.error if horizon.days_left <= ESCALATE_DAYS else Level.warning
+    return Finding(
+        level,
+        about,
+        f"{horizon.missing} day(s) were never fetched; the oldest, {horizon.oldest_missing}, can be had for "
+        f"{horizon.days_left} more day(s). Run `tokenboard nightly --from {horizon.oldest_missing} "
+        f"--to {today - ONE_DAY}`{lost}",
+    )
