@@ -18,7 +18,8 @@ WHERE_FLOATS_ARE_SECONDS = {
     ("http.py", "Client.__init__"),  # the type of sleep()
     ("http.py", "_wait"),
     ("warehouse/connection.py", "open_warehouse"),
-    ("warehouse/connection.py", "_writer_lock"),
+    ("warehouse/connection.py", "writer_lock"),
+    ("tenants/vault.py", "change_vault"),
     ("warehouse/publish.py", "publish"),  # megabytes in a log line
     ("providers/sandbox/faults.py", "Fault"),
     ("providers/sandbox/state.py", "Sandbox.reset"),

@@ -100,7 +100,7 @@ def test_the_readme_names_every_variable_command_job_and_dependency() -> None:
         for name in getattr(info.validation_alias, "choices", [info.validation_alias]):
             assert f"`{name}`" in README, name
     commands = [command.name or command.callback.__name__ for command in app.registered_commands]
-    for command in [*commands, "tenants import", "tenants list"]:
+    for command in [*commands, "tenants import", "tenants list", "vault rotate"]:
         assert f"`tokenboard {command}" in README, command
     for job in ("nightly", "month_close", "rebuild"):
         assert defs.resolve_job_def(job)

@@ -17,15 +17,17 @@ from typing import Annotated
 
 import click
 import typer
-from rich.console import Console
+from rich import filesize
 from rich.table import Table
 
+from tokenboard_etl.cli_connections import connect, vault_app
 from tokenboard_etl.connections import connections, require_connections
 from tokenboard_etl.errors import TokenboardError, WrongUse
 from tokenboard_etl.logs import log_to, show_progress, show_warnings
 from tokenboard_etl.periods import FIRST_DAY, Month, Window, lookback_window, parse_day, utc_day
 from tokenboard_etl.redaction import redact
 from tokenboard_etl.settings import Settings, load_settings
+from tokenboard_etl.terminal import err, out, plain
 
 app = typer.Typer(
     name="tokenboard",
@@ -38,12 +40,12 @@ landing_app = typer.Typer(help="What arrived, as it arrived.", no_args_is_help=T
 app.add_typer(landing_app, name="landing")
 tenants_app = typer.Typer(help="Who is billed, and for which accounts.", no_args_is_help=True)
 app.add_typer(tenants_app, name="tenants")
+app.add_typer(vault_app, name="vault")
+app.command()(connect)
 
 _INTERRUPTED = 130
 """What typer returns after a Ctrl-C."""
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
 _debug = False
 
 
@@ -115,7 +117,7 @@ def doctor() -> None:
     findings = examine(settings, connections(settings))
     table = Table("", "about", "finding")
     for finding in findings:
-        table.add_row(finding.level.name, *map(_plain, (finding.about, finding.what)))
+        table.add_row(finding.level.name, *map(plain, (finding.about, finding.what)))
     out.print(table)
     raise typer.Exit(1 if any(finding.level is Level.error for finding in findings) else 0)
 
@@ -133,7 +135,7 @@ def landing_prune(
     with show_warnings(err), open_warehouse(settings.warehouse_path) as warehouse:
         done = prune(warehouse, settings.landing_path, keep_days, settings.now)
         republish(warehouse, settings)
-    out.print(f"Removed {done.loads} superseded load(s), {done.bytes / 1e6:.1f} MB", highlight=False)
+    out.print(f"Removed {done.loads} superseded load(s), {filesize.decimal(done.bytes)}", highlight=False)
 
 
 @tenants_app.command("import")
@@ -166,7 +168,7 @@ def tenants_list(
         return
     table = Table("tenant_id", "name", "country", "currency", "status")
     for tenant in found:
-        table.add_row(*map(_plain, (tenant.tenant_id, tenant.name, tenant.country, tenant.currency, tenant.status)))
+        table.add_row(*map(plain, (tenant.tenant_id, tenant.name, tenant.country, tenant.currency, tenant.status)))
     out.print(table if found else "No tenants yet; `tokenboard tenants import FILE.csv` adds them.")
 
 
@@ -215,11 +217,6 @@ def nightly_window(settings: Settings, first: str | None, last: str | None) -> W
     return Window.of_days(start, end)
 
 
-def _plain(text: str | None) -> str:
-    """Text from outside, without meaning to the terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text or "").replace("[", r"\[")
-
-
 @contextmanager
 def _at_work(settings: Settings) -> Iterator[None]:
     with log_to(settings.logs_path), show_progress(out):
@@ -239,7 +236,8 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except click.ClickException as error:
-        _fail(f"{error.format_message()} (see tokenboard --help)", 2)
+        said = " ".join(error.format_message().split())
+        _fail(redact(f"{said} (see tokenboard --help)"), 2)
     except (KeyboardInterrupt, click.exceptions.Abort):
         status = _INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last door: a defect of ours, said plainly

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pydantic import SecretStr
 
-from tokenboard_etl.errors import KeyMissing, KeyRefused
+from tokenboard_etl.errors import ConfigurationError, KeyMissing, KeyRefused
 from tokenboard_etl.http import Client
 from tokenboard_etl.settings import Settings
+
+Mode = Literal["organization", "personal"]
 
 
 @dataclass(frozen=True)
 class Connection:
-    """One account at one provider. `connection_id` names it in tables and folders; the key never shows."""
+    """One account at one provider. `connection_id` names it in tables and folders; the key never shows.
+
+    All reports of an `organization` are read, of a `personal` account the credit balance alone. `tenant_id` is the
+    tenant who brought the account; None if it is ours.
+    """
 
     connection_id: str
     provider: str
     base_url: str
     key: SecretStr
     headers: dict[str, str] = field(default_factory=dict)
+    mode: Mode = "organization"
+    tenant_id: str | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -34,16 +44,24 @@ class Connection:
         return Client(self.base_url, self.key, headers=self.headers, slots=slots)
 
 
-def connections(settings: Settings, provider: str | None = None) -> list[Connection]:
-    """The configured connections (of one provider); the default one bears the provider's name."""
-    found = []
-    if settings.admin_key:
-        _refuse_other_kinds(settings.admin_key)
-        organization = {"OpenAI-Organization": settings.openai_org_id} if settings.openai_org_id else {}
-        found.append(Connection("openai", "openai", settings.openai_base_url, settings.admin_key, organization))
-    if key := settings.openrouter_management_key:
-        found.append(Connection("openrouter", "openrouter", settings.openrouter_base_url, key))
-    return [connection for connection in found if provider in (None, connection.provider)]
+def connections(settings: Settings, provider: str | None = None, mode: Mode = "organization") -> list[Connection]:
+    """The connections of a mode (and of one provider): those of the environment, then those that were connected.
+
+    Raises EncryptionKeyMissing or EncryptionKeyWrong where the vault holds some and its key is not given. Without a
+    vault none is needed.
+    """
+    found = [
+        each
+        for each in (*_from_environment(settings), *_from_vault(settings, mode))
+        if each.mode == mode and provider in (None, each.provider)
+    ]
+    _refuse_twins(found)
+    return found
+
+
+def base_url(settings: Settings, provider: str) -> str:
+    """Where a provider is reached; the same for all its connections."""
+    return {"openai": settings.openai_base_url, "openrouter": settings.openrouter_base_url}[provider]
 
 
 def require_connections(settings: Settings) -> list[Connection]:
@@ -62,13 +80,74 @@ def require_connections(settings: Settings) -> list[Connection]:
     return found
 
 
-def _refuse_other_kinds(key: SecretStr) -> None:
-    """OpenAI's key kinds show in their first letters; a project key cannot read costs, so it is not even sent."""
-    for prefix, kind in (("sk-proj-", "project"), ("sk-svcacct-", "service account"), ("sess-", "session")):
-        if key.get_secret_value().startswith(prefix):
-            raise KeyRefused(
-                "openai",
-                "administration",
-                f"OPENAI_ADMIN_KEY holds a {kind} key ({prefix}...)",
-                "Create an admin key (sk-admin-...) as an organization owner and set that.",
+def refuse_other_kinds(key: SecretStr, provider: str, mode: Mode, holder: str, advice: str) -> None:
+    """Keys show their kind in their first letters: one that cannot read the account is not even sent."""
+    other = _OTHER_KINDS[provider, mode]
+    if kind := next((each for each in other if key.get_secret_value().startswith(each)), None):
+        raise KeyRefused(provider, "administration", f"{holder} holds {other[kind]} ({kind}...)", advice)
+
+
+_OTHER_KINDS = {
+    ("openai", "organization"): {
+        "sk-proj-": "a project key",
+        "sk-svcacct-": "a service account key",
+        "sess-": "a session key",
+        "sk-or-": "a key of OpenRouter",
+    },
+    ("openai", "personal"): {"sk-or-": "a key of OpenRouter"},
+    ("openrouter", "organization"): {
+        "sk-admin-": "a key of OpenAI",
+        "sk-proj-": "a key of OpenAI",
+        "sk-svcacct-": "a key of OpenAI",
+    },
+}
+
+
+def _from_environment(settings: Settings) -> Iterator[Connection]:
+    if settings.admin_key:
+        refuse_other_kinds(
+            settings.admin_key,
+            "openai",
+            "organization",
+            "OPENAI_ADMIN_KEY",
+            "Create an admin key (sk-admin-...) as an organization owner and set that.",
+        )
+        organization = {"OpenAI-Organization": settings.openai_org_id} if settings.openai_org_id else {}
+        yield Connection("openai", "openai", settings.openai_base_url, settings.admin_key, organization)
+    if key := settings.openrouter_management_key:
+        yield Connection("openrouter", "openrouter", settings.openrouter_base_url, key)
+    if key := settings.openai_personal_key:
+        yield Connection("openai-personal", "openai", settings.openai_base_url, key, mode="personal")
+
+
+def _from_vault(settings: Settings, mode: Mode) -> list[Connection]:
+    if not settings.vault_path.exists():
+        return []
+    from tokenboard_etl.tenants.key_ring import KeyRing  # most homes have no vault, and need none of this
+    from tokenboard_etl.tenants.stored_connections import key_of, stored_connections
+    from tokenboard_etl.tenants.vault import read_vault
+
+    with read_vault(settings.vault_path, KeyRing(settings.encryption_keys)) as vault:
+        read = [(stored, key_of(vault, stored)) for stored in stored_connections(vault) if stored.mode == mode]
+    return [
+        Connection(
+            stored.connection_id,
+            stored.provider,
+            base_url(settings, stored.provider),
+            key,
+            mode=mode,
+            tenant_id=stored.tenant_id,
+        )
+        for stored, key in read
+    ]
+
+
+def _refuse_twins(found: Sequence[Connection]) -> None:
+    """One account under two names would be billed twice."""
+    names = dict[str, str]()
+    for each in found:
+        if (other := names.setdefault(each.key.get_secret_value(), each.connection_id)) != each.connection_id:
+            raise ConfigurationError(
+                f"{other} and {each.connection_id} are read with the same key, so the same account would be counted "
+                f"twice. The first one's key comes from the environment: set another there, or none."
             )

@@ -4,7 +4,9 @@
     |-- WrongUse                    the command was given something it cannot mean
     |-- ConfigurationError          the surroundings are not as they must be
     |   |-- KeyMissing              no key, so there is nothing to read
-    |   `-- KeyRefused              a key of the wrong kind, or without the permission
+    |   |-- KeyRefused              a key of the wrong kind, or without the permission
+    |   |-- EncryptionKeyMissing    no key to encrypt or decrypt stored secrets with
+    |   `-- EncryptionKeyWrong      none of the given keys encrypted a stored secret
     |-- ProviderError               a provider's answer, or the lack of one
     |   |-- ProviderUnavailable     unreachable, overloaded, cut short: try again
     |   |-- ProviderRejected        it understood and said no
@@ -16,6 +18,9 @@
     |-- WarehouseError
     |   |-- WarehouseBusy           another process is writing: try again
     |   `-- SchemaTooNew            the file was written by newer code
+    |-- VaultError
+    |   |-- VaultDamaged            the file with the stored secrets is not whole
+    |   `-- SecretAltered           a stored secret is not the one that was stored there
     |-- StorageFailed               the disk is full, or not ours to write
     |-- CheckFailed                 a blocking check found rows; nothing was published
     `-- RegistryError               tenants and accounts that cannot stand side by side
@@ -59,6 +64,14 @@ class KeyRefused(ConfigurationError):
     def __init__(self, provider: str, endpoint: str, reason: str, advice: str) -> None:
         self.provider, self.endpoint, self.reason, self.advice = provider, endpoint, reason, advice
         super().__init__(f"{provider} refused the key for {endpoint}: {reason}. {advice}")
+
+
+class EncryptionKeyMissing(ConfigurationError):
+    """Something is stored encrypted, or is to be, and TOKENBOARD_ENCRYPTION_KEY is not set."""
+
+
+class EncryptionKeyWrong(ConfigurationError):
+    """A stored secret bears the fingerprint of a key that is not in TOKENBOARD_ENCRYPTION_KEY."""
 
 
 class ProviderError(TokenboardError):
@@ -144,6 +157,18 @@ class WarehouseBusy(WarehouseError):
 
 class SchemaTooNew(WarehouseError):
     """Migrations in the file that this version does not know."""
+
+
+class VaultError(TokenboardError):
+    """The vault, or one secret in it, could not be used."""
+
+
+class VaultDamaged(VaultError):
+    """The vault file is cut short or its checksums differ."""
+
+
+class SecretAltered(VaultError):
+    """A row was changed, or moved to another owner or id; it does not decrypt under its own key."""
 
 
 class StorageFailed(TokenboardError):

@@ -53,7 +53,7 @@ def prune(connection: duckdb.DuckDBPyConnection, root: Path, keep_days: int, now
         if aside.name < f"{before:%Y%m%dT%H%M%SZ}":  # folders are named by the instant they were begun
             size += _remove(aside)
             loads += 1
-    log.info("pruned %d load(s), %.1f MB", loads, size / 1e6)
+    log.info("pruned %d load(s), %d bytes", loads, size)
     return Pruned(loads, size)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import re
 from datetime import UTC, datetime, timedelta
@@ -29,10 +30,12 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     openai_org_id: str | None = Field(None, validation_alias="OPENAI_ORG_ID")
     openai_base_url: str = Field("https://api.openai.com/v1", validation_alias="OPENAI_BASE_URL")
+    openai_personal_key: SecretStr | None = Field(None, validation_alias="OPENAI_PERSONAL_KEY")
     openrouter_management_key: SecretStr | None = Field(
         None, validation_alias=AliasChoices("OPENROUTER_MANAGEMENT_KEY", "OPENROUTER_PROVISIONING_KEY")
     )
     openrouter_base_url: str = Field("https://openrouter.ai/api/v1", validation_alias="OPENROUTER_BASE_URL")
+    encryption_key: SecretStr | None = Field(None, validation_alias="TOKENBOARD_ENCRYPTION_KEY")
     home: Path = Field(Path("var"), validation_alias="TOKENBOARD_HOME")
     profit_margin_percentage: Decimal = Field(
         Decimal(25), ge=-100, lt=90_000, validation_alias="PROFIT_MARGIN_PERCENTAGE"
@@ -43,16 +46,24 @@ class Settings(BaseSettings):
     simulated_now: datetime | None = Field(None, validation_alias="TOKENBOARD_NOW")
     dagster_home: Path | None = Field(None, validation_alias="DAGSTER_HOME")
 
-    @field_validator("openai_admin_key", "openai_api_key", "openrouter_management_key")
+    @field_validator("openai_admin_key", "openai_api_key", "openai_personal_key", "openrouter_management_key")
     @classmethod
     def _a_key(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is None:
+        return None if key is None else clean_key(key.get_secret_value())
+
+    @field_validator("encryption_key")
+    @classmethod
+    def _a_key_ring(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is None:
             return None
-        text = key.get_secret_value().strip()
-        if not re.fullmatch(r"[!-~]+", text):
-            raise ValueError("holds blanks or characters that no key has; was it copied whole?")
-        protect(text)
-        return SecretStr(text)
+        parts = [part.strip() for part in keys.get_secret_value().split(",")]
+        if not all(map(_is_key_of_32_bytes, parts)):
+            raise ValueError("each key must be 32 bytes in base64 (`openssl rand -base64 32` makes one)")
+        if len(set(parts)) < len(parts):
+            raise ValueError("the same key stands there twice")
+        for part in parts:
+            protect(part)
+        return SecretStr(",".join(parts))
 
     @field_validator("home", "dagster_home")
     @classmethod
@@ -104,6 +115,12 @@ class Settings(BaseSettings):
         return key if key and key.get_secret_value().startswith("sk-admin-") else None
 
     @property
+    def encryption_keys(self) -> tuple[bytes, ...]:
+        """The keys of the vault, 32 bytes each: the first encrypts, all decrypt."""
+        joined = self.encryption_key.get_secret_value() if self.encryption_key else ""
+        return tuple(base64.b64decode(part) for part in joined.split(",") if part)
+
+    @property
     def now(self) -> datetime:
         """The current instant, UTC; TOKENBOARD_NOW in simulations."""
         return (self.simulated_now or datetime.now(UTC)).astimezone(UTC)
@@ -125,6 +142,10 @@ class Settings(BaseSettings):
     @property
     def warehouse_path(self) -> Path:
         return self.home / "warehouse.duckdb"
+
+    @property
+    def vault_path(self) -> Path:
+        return self.home / "vault.duckdb"
 
     @property
     def published_path(self) -> Path:
@@ -162,6 +183,22 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigurationError(f"The configuration cannot be used: {problems}.") from None
     except UnicodeDecodeError:
         raise ConfigurationError("The file .env is not text in UTF-8; save it as such.") from None
+
+
+def clean_key(text: str) -> SecretStr:
+    """A provider's key as somebody gave it, without outer blanks; blotted out everywhere from now on."""
+    key = text.strip()
+    if not re.fullmatch(r"[!-~]+", key):
+        raise ValueError("holds blanks or characters that no key has; was it copied whole?")
+    protect(key)
+    return SecretStr(key)
+
+
+def _is_key_of_32_bytes(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == 32
+    except ValueError:
+        return False
 
 
 def _is_loopback(url: str) -> bool:

@@ -90,8 +90,13 @@ class BucketPage(Wire, Generic[Row]):
     next_page: str | None = None
 
 
-class Project(Wire):
+class Listed(Wire):
+    """An object of a list that is paged by id."""
+
     id: str = Field(min_length=1)
+
+
+class Project(Listed):
     name: str | None = None
     created_at: int
     archived_at: int | None = None
@@ -99,8 +104,11 @@ class Project(Wire):
     external_key_id: str | None = None
 
 
-class ProjectPage(Wire):
-    data: list[Project]
+Item = TypeVar("Item", bound=Listed)
+
+
+class ListPage(Wire, Generic[Item]):
+    data: list[Item]
     has_more: bool
     last_id: str | None = None
 
@@ -136,14 +144,20 @@ async def completions(fetch: Fetch, window: Window) -> frozenset[date]:
     return await _walk(fetch, report, BucketPage[CompletionsRow], window)
 
 
-async def projects(fetch: Fetch) -> None:
+async def projects(fetch: Fetch) -> list[Project]:
     """Every project, archived ones included."""
     first = Request(PROVIDER, "/organization/projects", (("limit", "100"), ("include_archived", "true")))
-    request, seen = first, set[str]()
+    return await listed(fetch, first, ListPage[Project])
+
+
+async def listed(fetch: Fetch, first: Request, model: type[ListPage[Item]]) -> list[Item]:
+    """All objects of a list, page by page."""
+    request, seen, found = first, set[str](), list[Item]()
     for _ in range(MAX_PAGES):
-        page = read(ProjectPage, request, await fetch(request))
+        page = read(model, request, await fetch(request))
+        found += page.data
         if not page.has_more or not page.data:
-            return
+            return found
         after = page.last_id or page.data[-1].id
         if after in seen:
             raise PaginationStalled(PROVIDER, request.endpoint, f"the cursor {after!r} came twice")

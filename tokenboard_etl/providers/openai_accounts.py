@@ -4,6 +4,7 @@
 |---|---|---|
 | create_service_account | POST /organization/projects/{id}/service_accounts | the key is shown once |
 | spend_limit | GET /organization/projects/{id}/spend_limit | whole cents; costs are decimal dollars |
+| admin_keys | GET /organization/admin_api_keys | the organization's admin keys, without their values |
 | credit_grants | GET /dashboard/billing/credit_grants | dollars; undocumented, refuses secret keys |
 """
 
@@ -13,7 +14,7 @@ from decimal import Decimal
 
 from pydantic import SecretStr
 
-from tokenboard_etl.providers.openai import PROVIDER
+from tokenboard_etl.providers.openai import PROVIDER, Listed, ListPage, listed
 from tokenboard_etl.providers.wire import Fetch, Request, Wire, WireAmount, read
 
 
@@ -40,6 +41,15 @@ class SpendLimit(Wire):
     threshold_amount: int
     currency: str
     interval: str
+
+
+class AdminKey(Listed):
+    """`redacted_value` shows the first and last characters of the key; times are Unix seconds."""
+
+    name: str | None
+    redacted_value: str
+    created_at: int
+    expires_at: int | None = None
 
 
 class CreditGrant(Wire):
@@ -79,6 +89,12 @@ async def spend_limit(fetch: Fetch, project_id: str) -> SpendLimit:
     """The project's monthly hard limit. Raises ProviderRejected (404) where none is set."""
     request = Request(PROVIDER, f"/organization/projects/{project_id}/spend_limit")
     return read(SpendLimit, request, await fetch(request))
+
+
+async def admin_keys(fetch: Fetch) -> list[AdminKey]:
+    """All admin keys. Raises KeyRefused for a key that was given less than all permissions."""
+    first = Request(PROVIDER, "/organization/admin_api_keys", (("limit", "100"),))
+    return await listed(fetch, first, ListPage[AdminKey])
 
 
 async def credit_grants(fetch: Fetch) -> CreditGrants:

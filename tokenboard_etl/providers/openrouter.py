@@ -71,7 +71,7 @@ async def check_key(fetch: Fetch) -> None:
 async def keys(fetch: Fetch) -> list[KeyRef]:
     """Every key of every workspace. Without a workspace the API lists only the default one's."""
     found: dict[str, KeyRef] = {}
-    for workspace in await _workspaces(fetch):
+    for workspace in await workspaces(fetch):
         async for key in _keys_of(fetch, workspace):
             found[key.hash] = KeyRef(key.hash, key.name)
     return list(found.values())
@@ -215,7 +215,8 @@ def _analytics_request(window: Window, dimensions: tuple[str, ...], names: Mappi
     return Request(PROVIDER, "/analytics/query", method="POST", body=body, context=context, missing_is_outage=True)
 
 
-async def _workspaces(fetch: Fetch) -> list[Workspace]:
+async def workspaces(fetch: Fetch) -> list[Workspace]:
+    """Every workspace of the account."""
     found: dict[str, Workspace] = {}
     for number in range(MAX_PAGES):
         offset = number * WORKSPACES_PER_PAGE

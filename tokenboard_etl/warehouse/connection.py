@@ -35,7 +35,7 @@ def open_warehouse(
     """The working file, locked, migrated and in UTC. Waits for another writer, then raises WarehouseBusy."""
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with _writer_lock(path.with_suffix(".lock"), wait_seconds, sleep), driver_errors(path):
+    with writer_lock(path.with_suffix(".lock"), wait_seconds, sleep), driver_errors(path):
         connection = duckdb.connect(path)
         try:
             configure(connection)
@@ -82,7 +82,8 @@ def configure(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 @contextmanager
-def _writer_lock(path: Path, wait_seconds: float, sleep: Callable[[float], None]) -> Iterator[None]:
+def writer_lock(path: Path, wait_seconds: float, sleep: Callable[[float], None]) -> Iterator[None]:
+    """Holds the lock file `path`, which stands beside the .duckdb file of that name; raises WarehouseBusy."""
     with storage_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -100,7 +101,7 @@ def _writer_lock(path: Path, wait_seconds: float, sleep: Callable[[float], None]
                     f"{wait_seconds:.0f} s. Wait for it to end, or stop it, and run the same command again."
                 )
             if not told:
-                log.warning("waiting for process %s, which is writing the warehouse", holder)
+                log.warning("waiting for process %s, which is writing the %s", holder, path.stem)
                 told = True
             sleep(0.2)
         os.ftruncate(descriptor, 0)

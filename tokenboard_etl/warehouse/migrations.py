@@ -8,13 +8,13 @@ from tokenboard_etl.errors import SchemaTooNew
 from tokenboard_etl.warehouse.sql_files import SQL_ROOT
 
 
-def migrate(connection: duckdb.DuckDBPyConnection) -> None:
-    """Brings the file to this version's schema; refuses a file that newer code has written."""
-    known = {path.stem: path for path in sorted((SQL_ROOT / "migrations").glob("*.sql"))}
+def migrate(connection: duckdb.DuckDBPyConnection, folder: str = "migrations") -> None:
+    """Brings the file to this version's schema, the SQL files of `folder`; refuses a file of newer code."""
+    known = {path.stem: path for path in sorted((SQL_ROOT / folder).glob("*.sql"))}
     applied = _applied(connection)
     if unknown := sorted(applied - known.keys()):
         raise SchemaTooNew(
-            f"The warehouse was written by a newer version (migration {unknown[-1]}). Install that version or newer."
+            f"The file was written by a newer version (migration {unknown[-1]}). Install that version or newer."
         )
     for name in sorted(known.keys() - applied):
         connection.begin()

@@ -11,7 +11,8 @@ from starlette.routing import Route
 from tokenboard_etl.providers.sandbox.draws import code
 from tokenboard_etl.providers.sandbox.exact_json import ExactJSON
 from tokenboard_etl.providers.sandbox.openai_http import OpenAIError, epoch_of, listing, organization, project_of
-from tokenboard_etl.providers.sandbox.openai_state import Key, OrganizationState, ProjectState
+from tokenboard_etl.providers.sandbox.openai_state import Key, ProjectState
+from tokenboard_etl.providers.sandbox.state import sandbox_of
 
 _ACCESS = ("active", "inactive", "any")
 
@@ -37,11 +38,11 @@ async def delete_key(request: Request) -> Response:
 
 
 async def list_admin_keys(request: Request) -> Response:
-    return listing(request, [_admin_key(organization(request), epoch_of(request))])
+    return listing(request, [_admin_key(request)])
 
 
 async def get_admin_key(request: Request) -> Response:
-    key = _admin_key(organization(request), epoch_of(request))
+    key = _admin_key(request)
     if request.path_params["key_id"] != key["id"]:
         raise OpenAIError(404, "No such admin API key", code="not_found")
     return ExactJSON(key)
@@ -98,17 +99,19 @@ def _key_of(request: Request) -> tuple[ProjectState, Key]:
     return project, project.keys[key_id]
 
 
-def _admin_key(org: OrganizationState, now: int) -> dict[str, Any]:
+def _admin_key(request: Request) -> dict[str, Any]:
+    org = organization(request)
+    value = sandbox_of(request).world.admin_keys[org.org.id]
     owner = org.org.people[0]
     created = int(org.org.projects[0].created_at.timestamp())
     return {
         "object": "organization.admin_api_key",
         "id": f"key_{code(16, org.org.id, 'admin')}",
         "name": "Reporting",
-        "redacted_value": f"sk-admin-...{code(4, org.org.id)}",
+        "redacted_value": f"sk-admin-...{value[-4:]}",
         "created_at": created,
         "expires_at": None,
-        "last_used_at": now,
+        "last_used_at": epoch_of(request),
         "owner": {
             "type": "user",
             "object": "organization.user",
