@@ -18,7 +18,12 @@ from tokenboard_etl.settings import Settings, load_settings
 from tokenboard_etl.tenants.csv_import import import_tenants
 from tokenboard_etl.warehouse.connection import open_warehouse
 
-_NOTHING_OF_THE_OPERATORS = {"OPENAI_ORG_ID": None, "OPENAI_API_KEY": None, "DAGSTER_HOME": None}
+_NOTHING_OF_THE_OPERATORS = {
+    "OPENAI_ORG_ID": None,
+    "OPENAI_API_KEY": None,
+    "DAGSTER_HOME": None,
+    "TOKENBOARD_PRICES_URL": None,
+}
 
 
 def run_demo(outer: Settings) -> Group:
