@@ -11,7 +11,7 @@ from assets.tables import asset_key
 from tokenboard_etl.periods import Month, Window, lookback_window, utc_day
 from tokenboard_etl.settings import load_settings
 
-NIGHTLY_GROUPS = ("landing", "raw", "staging", "usage", "credits", "ops", "billing", "published")
+NIGHTLY_GROUPS = ("policy", "landing", "raw", "staging", "usage", "credits", "ops", "billing", "published")
 
 REREAD_DAYS = 35
 """More than a month: every day of the month before is read again at least once after it ended."""

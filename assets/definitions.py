@@ -8,6 +8,7 @@ from assets.extraction import extraction_assets
 from assets.invoices import close_month
 from assets.maintenance import rebuild
 from assets.models import models, records
+from assets.prices import prices
 from assets.publishing import published
 from assets.resources import Surroundings
 
@@ -15,7 +16,7 @@ from assets.resources import Surroundings
 def definitions(surroundings: Surroundings) -> dg.Definitions:
     """Everything there is, over the given surroundings."""
     return dg.Definitions(
-        assets=[*extraction_assets(), models, *records, close_month, published],
+        assets=[prices, *extraction_assets(), models, *records, close_month, published],
         asset_checks=[identities],
         jobs=[nightly, month_close, rebuild],
         schedules=[nightly_02_utc, weekly_reread, month_close_day_5],

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.prices import PRICES
 from assets.resources import Surroundings
 from assets.tables import asset_key, column_schema
 from tokenboard_etl.closing import bring_up_to_date
@@ -19,7 +20,7 @@ RECORDS = ("registry.tenants", "registry.accounts")
 
 def _spec(model: SqlFile) -> dg.AssetSpec:
     known = {raw_table(provider, report) for provider, report in REPORTS}
-    known |= {other.name for other in models_in_order()} | set(RECORDS)
+    known |= {other.name for other in models_in_order()} | {*RECORDS, PRICES}
     return dg.AssetSpec(
         asset_key(model.name),
         deps=[asset_key(source) for source in sorted(sources_of(model.name) & known)],

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +73,43 @@ def sandbox(_shared_sandbox: RunningSandbox) -> Iterator[RunningSandbox]:
 def settings(sandbox: RunningSandbox, tmp_path: Path) -> Settings:
     """Settings for a fresh home that talk to the sandbox, at NOW."""
     return load_settings(**sandbox.env(), TOKENBOARD_HOME=str(tmp_path / "home"), TOKENBOARD_NOW=NOW.isoformat())
+
+
+class PriceServer(ThreadingHTTPServer):
+    """Answers every GET with `body` and `status`."""
+
+    body = b"{}"
+    status = 200
+    cut_short = False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/prices.json"
+
+    def offer(self, entries: dict[str, Any]) -> None:
+        self.body = json.dumps(entries).encode()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        server = self.server
+        assert isinstance(server, PriceServer)
+        self.send_response(server.status)
+        self.send_header("Content-Length", str(len(server.body) * (2 if server.cut_short else 1)))
+        self.end_headers()
+        self.wfile.write(server.body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
+
+
+@pytest.fixture
+def price_server() -> Iterator[PriceServer]:
+    """A price file behind a real socket."""
+    server = PriceServer(("127.0.0.1", 0), _Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()

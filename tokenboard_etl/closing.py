@@ -11,6 +11,7 @@ import duckdb
 from tokenboard_etl.billing.invoice import Invoice
 from tokenboard_etl.billing.issue import close_month, invoices_of, issued_checksums, refuse_open_month
 from tokenboard_etl.billing.margins import record_default_margins
+from tokenboard_etl.billing.price_book import record_bundled_prices
 from tokenboard_etl.connections import connections
 from tokenboard_etl.periods import Month
 from tokenboard_etl.rendering.invoices import render_invoice, write_invoice
@@ -34,8 +35,9 @@ class Closed:
 
 
 def bring_up_to_date(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dict[str, int]:
-    """Records the default margins and builds what changed; returns the models' row counts."""
+    """Records the default margins and prices and builds what changed; returns the models' row counts."""
     record_default_margins(connection, settings.default_multipliers, settings.now)
+    record_bundled_prices(connection, settings.now)
     rows = build_models(connection, settings.now, settings.settle_days)
     log.info("built %d tables", len(rows))
     return rows

@@ -23,6 +23,7 @@ _NOTHING_OF_THE_OPERATORS = {
     "OPENAI_API_KEY": None,
     "OPENAI_PERSONAL_KEY": None,
     "DAGSTER_HOME": None,
+    "TOKENBOARD_PRICES_URL": None,
 }
 
 

@@ -1,7 +1,8 @@
 """The only importer of httpx: one client per connection, bounded in time, attempts and concurrency.
 
 GET and the one POST that only reads are retried with jitter up to 8 attempts within 5 minutes, obeying
-`Retry-After` up to 120 s. A POST that creates is sent once: neither provider has idempotency keys.
+`Retry-After` up to 120 s. A POST that creates is sent once: neither provider has idempotency keys. `download` reads
+a public file, without a key.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import asyncio
 import json
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import SecretStr
@@ -138,6 +141,26 @@ class Client:
                 request.provider, request.endpoint, f"the answer broke off ({type(error).__name__})"
             ) from None
         return _judge(request, response, body)
+
+
+def download(url: str, max_bytes: int) -> bytes:
+    """A public file by one plain GET, without any key; raises ProviderError. Redirects are not followed."""
+    parts = urlsplit(url)
+    asked = ("the server", f"GET {parts.hostname}{parts.path}")
+    body, deadline = bytearray(), time.monotonic() + MAX_SECONDS_PER_REQUEST
+    try:
+        with httpx.stream("GET", url, headers={"User-Agent": "tokenboard-etl"}, timeout=TIMEOUT) as response:
+            if response.status_code != httpx.codes.OK:
+                raise ProviderRejected(*asked, f"HTTP {response.status_code}", status=response.status_code)
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise AnswerTooLarge(*asked, f"a body of more than {max_bytes} bytes")
+                if time.monotonic() > deadline:
+                    raise ProviderUnavailable(*asked, f"not done after {MAX_SECONDS_PER_REQUEST} s")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ProviderUnavailable(*asked, f"no whole answer ({type(error).__name__})") from None
+    return bytes(body)
 
 
 async def _body(request: Request, response: httpx.Response) -> bytes:

@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     settle_days: int = Field(4, ge=0, le=60, validation_alias="TOKENBOARD_SETTLE_DAYS")
     lookback_days: int = Field(4, ge=0, le=364, validation_alias="TOKENBOARD_LOOKBACK_DAYS")
     simulated_now: datetime | None = Field(None, validation_alias="TOKENBOARD_NOW")
+    prices_url: str | None = Field(None, validation_alias="TOKENBOARD_PRICES_URL")
     dagster_home: Path | None = Field(None, validation_alias="DAGSTER_HOME")
 
     @field_validator("openai_admin_key", "openai_api_key", "openai_personal_key", "openrouter_management_key")
@@ -80,6 +81,13 @@ class Settings(BaseSettings):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
             raise ValueError("must be an http(s) address without a user name")
         return url.rstrip("/")
+
+    @field_validator("prices_url")
+    @classmethod
+    def _an_address_or_path(cls, source: str | None) -> str | None:
+        if source is None or "://" in source:
+            return source and cls._an_address(source)
+        return str(Path(source).expanduser().resolve())
 
     @field_validator("simulated_now")
     @classmethod

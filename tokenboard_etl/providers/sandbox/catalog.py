@@ -1,4 +1,4 @@
-"""What the sandbox's providers sell. Prices are this world's own; names follow what is seen live."""
+"""What the sandbox's providers sell. Names follow what is seen live, prices of tokens the price book of late 2026."""
 
 from __future__ import annotations
 
@@ -77,13 +77,7 @@ TEXT_MODELS = (
     _text("gpt-5.6-terra", ("2", "0.2", "12"), (1_800, 1_500, 390), write="2.5", tiers=("default", "flex"), batch=True),
     _text("gpt-4.1-2025-04-14", ("2", "0.5", "8"), (2_300, 700, 330), batch=True),
     _text("gpt-4o-2024-08-06", ("2.5", "1.25", "10"), (1_700, 400, 260), batch=True),
-    _text(
-        "gpt-4o-mini-2024-07-18",
-        ("0.15", "0.075", "0.6"),
-        (1_900, 800, 310),
-        batch=True,
-        tiers=("default", "flex"),
-    ),
+    _text("gpt-4o-mini-2024-07-18", ("0.15", "0.075", "0.6"), (1_900, 800, 310), batch=True),
     _text("o1-pro", ("150", "0", "600"), (310, 0, 540)),
     _text("chat-latest", ("5", "0.5", "30"), (900, 350, 240)),
     _text("ft:gpt-4o-2024-08-06:sandbox::Ab3xK9", ("3.75", "1.875", "15"), (1_100, 0, 190)),

@@ -22,6 +22,9 @@ from tokenboard_etl.providers.sandbox.organizations import Organization, Person,
 ORG_LEVEL_ITEM = "scale tier bundle"
 _ORG_LEVEL_PICO = 41_500_000_000_000
 _TAIL_LIMIT = 10**21
+_HALVES = {"default": 2, "flex": 1, "priority": 4}
+"""What a service tier costs, in halves of the list price; batch costs one half."""
+
 Stream = TypeVar("Stream", TextStream, ToolStream)
 
 
@@ -220,10 +223,10 @@ class OpenAISpend:
             requests = self._readings.on(text.meter, day)
             tokens = _tokens_until(self._seed, text, day, requests) if requests else {}
             for price in text.model.prices if requests else ():
-                cheaper = 2 if text.batch or text.tier == "flex" else 1
+                halves = 1 if text.batch else _HALVES[text.tier]
                 item = f"{text.surface} | {price.line_item}" if text.surface else price.line_item
                 n = tokens[price.kind]
-                _add(bill, text, item, n * price.pico_usd // cheaper, n, "tokens")
+                _add(bill, text, item, n * price.pico_usd * halves // 2, n, "tokens")
         for tool in org.tool_streams:
             requests = self._readings.on(tool.meter, day)
             for charge in tool.tool.charges if requests else ():

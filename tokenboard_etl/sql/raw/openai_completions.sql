@@ -7,8 +7,9 @@ WITH bucket AS (
         "project_id": "VARCHAR", "model": "VARCHAR", "api_key_id": "VARCHAR", "user_id": "VARCHAR", "batch": "BOOLEAN",
         "service_tier": "VARCHAR", "input_tokens": "BIGINT", "input_uncached_tokens": "BIGINT",
         "input_cached_tokens": "BIGINT", "input_cache_write_tokens": "BIGINT", "output_tokens": "BIGINT",
-        "input_audio_tokens": "BIGINT", "output_audio_tokens": "BIGINT", "input_image_tokens": "BIGINT",
-        "output_image_tokens": "BIGINT", "num_model_requests": "BIGINT"}]}]}').data) AS bucket
+        "input_audio_tokens": "BIGINT", "input_cached_audio_tokens": "BIGINT", "output_audio_tokens": "BIGINT",
+        "input_image_tokens": "BIGINT", "input_cached_image_tokens": "BIGINT", "output_image_tokens": "BIGINT",
+        "num_model_requests": "BIGINT"}]}]}').data) AS bucket
     FROM landed
 ),
 usage_row AS (
@@ -29,8 +30,10 @@ SELECT
     sum(row.input_cache_write_tokens) AS input_cache_write_tokens,
     CASE WHEN count(row.output_tokens) = count(*) THEN sum(row.output_tokens) END AS output_tokens,
     sum(row.input_audio_tokens) AS input_audio_tokens,
+    sum(row.input_cached_audio_tokens) AS input_cached_audio_tokens,
     sum(row.output_audio_tokens) AS output_audio_tokens,
     sum(row.input_image_tokens) AS input_image_tokens,
+    sum(row.input_cached_image_tokens) AS input_cached_image_tokens,
     sum(row.output_image_tokens) AS output_image_tokens,
     CASE WHEN count(row.num_model_requests) = count(*) THEN sum(row.num_model_requests) END AS requests
 FROM usage_row

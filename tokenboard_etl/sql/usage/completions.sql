@@ -18,12 +18,16 @@
 -- column input_cache_write_tokens: Input written to the cache.
 -- column output_tokens: All output, reasoning included.
 -- column input_audio_tokens: Uncached audio input.
+-- column input_cached_audio_tokens: Audio input read from the cache.
 -- column output_audio_tokens: Audio output.
 -- column input_image_tokens: Uncached image input.
+-- column input_cached_image_tokens: Image input read from the cache.
 -- column output_image_tokens: Image output.
 -- column requests: Model requests.
--- column estimated_cost_usd: Tokens x price; NULL where there is no price.
--- column price_version: The price book the estimate is from; NULL where there is no price.
+-- column estimated_cost_usd: Tokens x price; NULL where any token has no price.
+-- column price_model: The name in the price book; NULL where the model is not in it.
+-- column price_version: The price list the prices are from; NULL where there is no estimate.
+-- column unpriced_reason: Why there is no estimate; NULL where there is one.
 SELECT
     usage_date,
     connection_id,
@@ -39,10 +43,14 @@ SELECT
     input_cache_write_tokens,
     output_tokens,
     input_audio_tokens,
+    input_cached_audio_tokens,
     output_audio_tokens,
     input_image_tokens,
+    input_cached_image_tokens,
     output_image_tokens,
     requests,
-    CAST(NULL AS DECIMAL(38, 18)) AS estimated_cost_usd,
-    CAST(NULL AS VARCHAR) AS price_version
-FROM raw.openai_completions
+    estimated_cost_usd,
+    price_model,
+    price_version,
+    unpriced_reason
+FROM staging.priced_completions
