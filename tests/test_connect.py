@@ -30,8 +30,11 @@ from tokenboard_etl.connections import connections
 from tokenboard_etl.errors import KeyRefused, WrongUse
 from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
-from tokenboard_etl.settings import Settings, load_settings
+from tokenboard_etl.settings import Settings, clean_key, load_settings
 from tokenboard_etl.tenants.csv_import import import_tenants
+from tokenboard_etl.tenants.key_ring import KeyRing
+from tokenboard_etl.tenants.stored_connections import add_connection
+from tokenboard_etl.tenants.vault import change_vault
 from tokenboard_etl.warehouse.connection import open_warehouse
 
 SCRIPT = Path(sys.executable).parent / "tokenboard"
@@ -286,12 +289,17 @@ KEYS = {
 
 
 @contextmanager
-def provider(listed: list[dict[str, object]]) -> Iterator[str]:
-    """An OpenAI in which KEYS are valid; `listed` are the admin keys it names. It repeats the keys it refuses."""
+def provider(listed: list[dict[str, object]], meanwhile: Callable[[], None] = lambda: None) -> Iterator[str]:
+    """An OpenAI in which KEYS are valid; `listed` are the admin keys it names. It repeats the keys it refuses.
+
+    `meanwhile` happens while it answers about costs.
+    """
 
     def answer(path: str, key: str) -> tuple[int, object]:
         organization, allowed = KEYS.get(key, ("", set[str]()))
         what = path.partition("?")[0].rpartition("/")[2]
+        if what == "costs":
+            meanwhile()
         if what not in allowed:
             return 403, {"error": {"message": f"The key {key} lacks a scope for {what}"}}
         page: dict[str, object] = {"object": "list", "has_more": False, "next_page": None, "last_id": None}
@@ -346,6 +354,20 @@ def test_a_second_key_of_a_known_organization_is_refused(attempt: Attempt) -> No
     assert attempt("sk-admin-other-org-4567").startswith("openai-3: ")
 
 
+def test_a_key_that_somebody_else_connects_meanwhile_is_stored_once(tmp_path: Path) -> None:
+    key, vault_path = SecretStr("sk-admin-one-0123456789"), tmp_path / "home" / "vault.duckdb"
+
+    def somebody_else() -> None:
+        with change_vault(vault_path, KeyRing([bytes([7]) * 32])) as vault:
+            add_connection(vault, "openai", "organization", None, key, NOW)
+
+    with provider([], somebody_else) as url:
+        settings = configured(tmp_path, OPENAI_BASE_URL=url, OPENROUTER_BASE_URL=url)
+        with pytest.raises(WrongUse, match="connected already, as openai-2"):
+            connect(settings, "openai", "organization", None, key)
+    assert [c.connection_id for c in connections(settings)] == ["openai-2"]
+
+
 def test_a_key_of_the_environments_organization_is_refused(attempt: Attempt) -> None:
     with pytest.raises(WrongUse, match="same openai account as openai;"):
         attempt("sk-admin-two-0123456789", environment="sk-admin-one-0123456789")
@@ -371,6 +393,12 @@ def test_a_key_that_may_not_read_what_is_billed_from_is_refused(attempt: Attempt
     with pytest.raises(KeyRefused, match=f"lacks a scope for {lacks}") as caught:
         attempt(key)
     assert key.removeprefix("sk-admin-") not in str(caught.value)
+
+
+def test_a_key_that_looks_like_none_is_not_repeated_either(attempt: Attempt) -> None:
+    with pytest.raises(KeyRefused, match=r"The key \[redacted\] lacks a scope") as caught:
+        attempt(clean_key(" oddly-shaped-0123456789 ").get_secret_value())
+    assert "oddly-shaped" not in str(caught.value)
 
 
 def record(redacted: str, name: str | None = "Nightly", expires_at: int | None = None) -> dict[str, object]:
