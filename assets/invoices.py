@@ -12,7 +12,7 @@ from assets.resources import Surroundings
 from assets.tables import asset_key, column_schema
 from tokenboard_etl.billing.issue import refuse_open_month
 from tokenboard_etl.closing import close
-from tokenboard_etl.connections import connections
+from tokenboard_etl.connections import ours
 from tokenboard_etl.errors import TokenboardError
 from tokenboard_etl.money import format_minor
 from tokenboard_etl.warehouse.catalog import catalog
@@ -70,7 +70,7 @@ def close_month(
     refuse_open_month(month, settings.now)
     with surroundings.warehouse() as warehouse:
         try:
-            read_before_closing(warehouse, settings, connections(settings), month, context.run.run_id)
+            read_before_closing(warehouse, settings, ours(settings), month, context.run.run_id)
         except TokenboardError as error:
             if not config.accepted_reason:
                 raise

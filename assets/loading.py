@@ -47,10 +47,22 @@ def load_pending(
 
 
 def raise_failures(settings: Settings, connections: Sequence[Connection], reports: Collection[str]) -> None:
-    """What could not be landed ends the run here, after everything else was loaded."""
-    for note in failures(settings.landing_path, [connection.connection_id for connection in connections]):
-        if note.report in reports:
-            raise note.error
+    """What could not be landed ends the run here, after everything else was loaded.
+
+    A tenant's own account only warns: its spend is shown and never invoiced, and its days are stale.
+    """
+    ours = {connection.connection_id for connection in connections if connection.tenant_id is None}
+    notes = [
+        note
+        for note in failures(settings.landing_path, [connection.connection_id for connection in connections])
+        if note.report in reports
+    ]
+    for note in notes:
+        if note.connection_id not in ours:
+            log.warning("%s %s (%s) was not read: %s", note.connection_id, note.report, note.window, note.message)
+    error = next((note.error for note in notes if note.connection_id in ours), None)
+    if error:
+        raise error
 
 
 def read_again_while_moving(

@@ -14,7 +14,7 @@ from tokenboard_etl.warehouse.catalog import catalog
 from tokenboard_etl.warehouse.load import raw_table
 from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, sources_of
 
-RECORDS = ("registry.tenants", "registry.accounts")
+RECORDS = ("registry.tenants", "registry.accounts", "registry.connections")
 """Tables people fill; they stand in the graph so that it shows where a tenant comes from."""
 
 

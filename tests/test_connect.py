@@ -33,8 +33,8 @@ from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.settings import Settings, clean_key, load_settings
 from tokenboard_etl.tenants.csv_import import import_tenants
 from tokenboard_etl.tenants.key_ring import KeyRing
-from tokenboard_etl.tenants.stored_connections import add_connection
-from tokenboard_etl.tenants.vault import change_vault
+from tokenboard_etl.tenants.stored_connections import add_connection, key_of, replace_key, stored_connections
+from tokenboard_etl.tenants.vault import change_vault, read_vault
 from tokenboard_etl.warehouse.connection import open_warehouse
 
 SCRIPT = Path(sys.executable).parent / "tokenboard"
@@ -347,11 +347,21 @@ def attempt(tmp_path: Path) -> Attempt:
     return connects
 
 
-def test_a_second_key_of_a_known_organization_is_refused(attempt: Attempt) -> None:
+def test_a_second_key_of_a_known_organization_takes_the_place_of_the_first(attempt: Attempt, tmp_path: Path) -> None:
     attempt("sk-admin-one-0123456789")
-    with pytest.raises(WrongUse, match="same openai account as openai-2"):
-        attempt("sk-admin-two-0123456789")
+    assert attempt("sk-admin-two-0123456789").startswith("openai-2: ")
     assert attempt("sk-admin-other-org-4567").startswith("openai-3: ")
+    with read_vault(tmp_path / "home" / "vault.duckdb", KeyRing([bytes([7]) * 32])) as vault:
+        found = {each.connection_id: key_of(vault, each).get_secret_value() for each in stored_connections(vault)}
+    assert found == {"openai-2": "sk-admin-two-0123456789", "openai-3": "sk-admin-other-org-4567"}
+
+
+def test_a_key_of_an_organization_that_a_tenant_brought_is_refused(tmp_path: Path) -> None:
+    with provider([]) as url:
+        settings = configured(tmp_path, OPENAI_BASE_URL=url, OPENROUTER_BASE_URL=url)
+        connect(settings, "openai", "organization", "acme", SecretStr("sk-admin-one-0123456789"))
+        with pytest.raises(WrongUse, match="same openai account as openai-acme"):
+            connect(settings, "openai", "organization", None, SecretStr("sk-admin-two-0123456789"))
 
 
 def test_a_key_that_somebody_else_connects_meanwhile_is_stored_once(tmp_path: Path) -> None:
@@ -488,3 +498,55 @@ def test_two_organizations_are_loaded_side_by_side_each_equal_to_its_world(
     assert len(ours) == 2 * 7
     assert tokens == counted
     assert settled == [("openai", 7), ("openai-2", 7)]
+
+
+# --- an organization a tenant brought
+
+
+@pytest.fixture
+def brought(sandbox: RunningSandbox, settings: Settings) -> Settings:
+    connect(settings, "openai", "organization", "acme", SecretStr(second_key(sandbox)))
+    return settings
+
+
+def test_spend_on_a_tenants_own_organization_is_shown_and_never_charged(
+    sandbox: RunningSandbox, brought: Settings
+) -> None:
+    days = Window(date(2026, 6, 1), date(2026, 6, 4))
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_nightly(brought, days, instance)
+    world = sandbox.world
+    expected = {
+        day: sum(
+            (
+                row.amount_usd.quantize(Decimal("1e-18"), ROUND_HALF_UP)
+                for row in world.openai_costs(world.organizations[1].id, day, NOW)
+            ),
+            Decimal(0),
+        )
+        for day in days.days()
+    }
+    with duckdb.connect(brought.published_path, read_only=True) as published:
+        shown = published.execute(
+            "SELECT usage_date, tenant_id, sum(cost_usd) FROM billing.own_account_costs GROUP BY ALL ORDER BY 1"
+        ).fetchall()
+        charged = published.execute("SELECT DISTINCT connection_id FROM billing.charges ORDER BY 1").fetchall()
+        reconciled = published.execute(
+            "SELECT DISTINCT connection_id FROM billing.reconciliation ORDER BY 1"
+        ).fetchall()
+        gating = published.execute("SELECT DISTINCT connection_id FROM ops.source_days WHERE gates_closing").fetchall()
+    assert shown == [(day, "acme", cost) for day, cost in expected.items()]
+    assert charged == reconciled == sorted(gating) == [("openai",), ("openrouter",)]
+
+
+def test_a_tenants_own_organization_that_fails_is_a_warning_and_the_night_goes_on(
+    brought: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    days = Window(date(2026, 6, 1), date(2026, 6, 4))
+    with change_vault(brought.vault_path, KeyRing(brought.encryption_keys)) as vault:
+        (stored,) = stored_connections(vault)
+        replace_key(vault, stored, SecretStr("sk-admin-revoked-0123456"), NOW, stored.account_ids)
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_nightly(brought, days, instance)
+    assert brought.published_path.exists()
+    assert "openai-acme costs (2026-06-01..2026-06-03) was not read: openai refused the key" in caplog.text

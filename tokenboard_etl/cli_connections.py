@@ -42,9 +42,8 @@ def connect(
             _require_tenant(settings, tenant)
         done = connect_account(settings, provider, mode, tenant, read_key())
     findings = done.findings
-    out.print(
-        f"Connected {done.connection.connection_id}: {provider}, {mode}, owned by {tenant or 'us'}", highlight=False
-    )
+    what = "Renewed the key of" if done.renewed else "Connected"
+    out.print(f"{what} {done.connection.connection_id}: {provider}, {mode}, owned by {tenant or 'us'}", highlight=False)
     out.print(f"It may read: {', '.join(findings.may_read)}", highlight=False)
     if findings.key_name is not None:
         until = f"expires {findings.expires_at:%Y-%m-%d %H:%M} UTC" if findings.expires_at else "does not expire"

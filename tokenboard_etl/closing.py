@@ -12,11 +12,12 @@ from tokenboard_etl.billing.invoice import Invoice
 from tokenboard_etl.billing.issue import close_month, invoices_of, issued_checksums, refuse_open_month
 from tokenboard_etl.billing.margins import record_default_margins
 from tokenboard_etl.billing.price_book import record_bundled_prices
-from tokenboard_etl.connections import connections
+from tokenboard_etl.connections import ours
 from tokenboard_etl.periods import Month
 from tokenboard_etl.rendering.invoices import render_invoice, write_invoice
 from tokenboard_etl.rereads import GATING_REPORTS
 from tokenboard_etl.settings import Settings
+from tokenboard_etl.tenants.known_connections import record_connections
 from tokenboard_etl.warehouse.checks import refuse_violations, run_checks
 from tokenboard_etl.warehouse.models import build_models
 from tokenboard_etl.warehouse.publish import publish
@@ -35,7 +36,8 @@ class Closed:
 
 
 def bring_up_to_date(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dict[str, int]:
-    """Records the default margins and prices and builds what changed; returns the models' row counts."""
+    """Records connections, default margins and prices, and builds what changed; returns the models' row counts."""
+    record_connections(connection, settings)
     record_default_margins(connection, settings.default_multipliers, settings.now)
     record_bundled_prices(connection, settings.now)
     rows = build_models(connection, settings.now, settings.settle_days)
@@ -67,7 +69,7 @@ def close(
         month,
         settings.now,
         render_invoice,
-        gating=[(each.connection_id, GATING_REPORTS[each.provider]) for each in connections(settings)],
+        gating=[(each.connection_id, GATING_REPORTS[each.provider]) for each in ours(settings)],
         tenant_id=tenant_id,
         accepted_reason=accepted_reason,
     )

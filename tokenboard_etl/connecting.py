@@ -21,7 +21,13 @@ from tokenboard_etl.providers import openai, openai_accounts, openrouter
 from tokenboard_etl.providers.wire import Fetch, Request
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.tenants.key_ring import KeyRing
-from tokenboard_etl.tenants.stored_connections import add_connection, key_of, stored_connections
+from tokenboard_etl.tenants.stored_connections import (
+    RESERVED_IDS,
+    add_connection,
+    key_of,
+    replace_key,
+    stored_connections,
+)
 from tokenboard_etl.tenants.vault import change_vault
 
 log = logging.getLogger("tokenboard.connect")
@@ -47,14 +53,18 @@ class Findings:
 
 @dataclass(frozen=True)
 class Connected:
-    """A connection that was stored, and what it may read."""
+    """A connection that was stored, and what it may read. `renewed`: it was known and has a new key now."""
 
     connection: Connection
     findings: Findings
+    renewed: bool
 
 
 def connect(settings: Settings, provider: str, mode: Mode, tenant_id: str | None, key: SecretStr) -> Connected:
-    """Examines the key and stores it. Raises KeyRefused, or WrongUse if the account is connected already."""
+    """Examines the key and stores it; a new key of an account that was connected takes the place of the earlier one.
+
+    Raises KeyRefused, or WrongUse if the account is that of the environment or of somebody else.
+    """
     ring = KeyRing(settings.encryption_keys)
     ring.require()
     refuse_other_kinds(key, provider, mode, "what was given", _ADVICE[provider, mode])
@@ -66,12 +76,18 @@ def connect(settings: Settings, provider: str, mode: Mode, tenant_id: str | None
     except KeyRefused as refusal:
         advice = _ADVICE[provider, mode]
         raise KeyRefused(refusal.provider, refusal.endpoint, refusal.reason, advice) from None
-    _refuse_known_account(findings.account_ids, others)
+    _refuse_account_of(findings.account_ids, [each for each in others if each.connection_id in RESERVED_IDS])
     with change_vault(settings.vault_path, ring) as vault:
         known = [each for each in stored_connections(vault) if (each.provider, each.mode) == (provider, mode)]
         _refuse_known_key(key, {each.connection_id: key_of(vault, each) for each in known})  # connected meanwhile
-        added = add_connection(vault, provider, mode, tenant_id, key, settings.now)
-    return Connected(replace(asked, connection_id=added.connection_id), findings)
+        same = next((each for each in known if findings.account_ids & set(each.account_ids)), None)
+        if same is None:
+            stored = add_connection(vault, provider, mode, tenant_id, key, settings.now, findings.account_ids)
+        elif same.tenant_id == tenant_id:
+            stored = replace_key(vault, same, key, settings.now, findings.account_ids)
+        else:
+            raise _known_account(provider, same.connection_id)
+    return Connected(replace(asked, connection_id=stored.connection_id), findings, renewed=same is not None)
 
 
 def _refuse_known_key(key: SecretStr, known: dict[str, SecretStr]) -> None:
@@ -80,7 +96,7 @@ def _refuse_known_key(key: SecretStr, known: dict[str, SecretStr]) -> None:
             raise WrongUse(f"This key is connected already, as {connection_id}. Nothing was stored.")
 
 
-def _refuse_known_account(account_ids: frozenset[str], others: Sequence[Connection]) -> None:
+def _refuse_account_of(account_ids: frozenset[str], others: Sequence[Connection]) -> None:
     """Two keys of one account would count its costs twice. An account that cannot be asked now is let pass."""
     for other in others:
         try:
@@ -89,10 +105,14 @@ def _refuse_known_account(account_ids: frozenset[str], others: Sequence[Connecti
             log.warning("whether this is the account of %s cannot be known: %s", other.connection_id, error)
             continue
         if account_ids & theirs:
-            raise WrongUse(
-                f"This key belongs to the same {other.provider} account as {other.connection_id}; its costs would be "
-                "counted twice. Nothing was stored."
-            )
+            raise _known_account(other.provider, other.connection_id)
+
+
+def _known_account(provider: str, connection_id: str) -> WrongUse:
+    return WrongUse(
+        f"This key belongs to the same {provider} account as {connection_id}; its costs would be counted twice. "
+        "Nothing was stored."
+    )
 
 
 async def _account_of(connection: Connection) -> frozenset[str]:

@@ -59,6 +59,11 @@ def connections(settings: Settings, provider: str | None = None, mode: Mode = "o
     return found
 
 
+def ours(settings: Settings) -> list[Connection]:
+    """The organizations and accounts whose spend is billed; a tenant's own is shown, never invoiced."""
+    return [connection for connection in connections(settings) if connection.tenant_id is None]
+
+
 def base_url(settings: Settings, provider: str) -> str:
     """Where a provider is reached; the same for all its connections."""
     return {"openai": settings.openai_base_url, "openrouter": settings.openrouter_base_url}[provider]

@@ -23,6 +23,7 @@ KEYS = [
     "billing/invoice_drafts",
     "billing/invoice_lines",
     "billing/invoices",
+    "billing/own_account_costs",
     "billing/price_variance",
     "billing/reconciliation",
     "billing/tenant_days",
@@ -51,6 +52,7 @@ KEYS = [
     "raw/openrouter_credits",
     "raw/openrouter_keys",
     "registry/accounts",
+    "registry/connections",
     "registry/tenants",
     "reports/invoices",
     "staging/account_names",
@@ -87,7 +89,11 @@ def test_every_asset_has_group_owner_kind_description_and_tables_their_columns()
 
 def test_lineage_is_read_from_the_sql() -> None:
     charges = defs.resolve_asset_graph().get(dg.AssetKey(["billing", "charges"]))
-    assert {key.to_user_string() for key in charges.parent_keys} == {"staging/costs", "registry/accounts"}
+    assert {key.to_user_string() for key in charges.parent_keys} == {
+        "staging/costs",
+        "registry/accounts",
+        "registry/connections",
+    }
 
 
 def test_every_model_is_documented_and_keyed() -> None:

@@ -31,7 +31,10 @@ def confirm(connection: duckdb.DuckDBPyConnection, report: str, day: date, read_
     """A whole read of a day."""
     load_id = f"{report} {day}"
     connection.execute(
-        "INSERT INTO ops.loads VALUES ($1, 'any', 'openai', $2, $3, $4, $5, $5, 1, 1, 1, '', 1, 'loaded', NULL, NULL, NULL)",
+        """
+        INSERT INTO ops.loads
+        VALUES ($1, 'any', 'openai', $2, $3, $4, $5, $5, 1, 1, 1, '', 1, 'loaded', NULL, NULL, NULL)
+        """,
         [load_id, report, day, day + timedelta(days=1), read_at],
     )
     connection.execute(

@@ -6,7 +6,8 @@ needs no warehouse, which another process may be writing.
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from collections.abc import Collection
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from itertools import count
 
@@ -20,13 +21,17 @@ RESERVED_IDS = frozenset({"openai", "openrouter", "openai-personal"})
 
 @dataclass(frozen=True)
 class StoredConnection:
-    """The record of one; `tenant_id` is the tenant who brought the account, None if it is ours."""
+    """The record of one; `tenant_id` is the tenant who brought the account, None if it is ours.
+
+    `account_ids` are objects no other account has, so that a further key of the account is known as one.
+    """
 
     connection_id: str
     provider: str
     mode: str
     tenant_id: str | None
     created_at: datetime
+    account_ids: tuple[str, ...] = ()
 
     @property
     def secret_id(self) -> str:
@@ -42,11 +47,14 @@ def stored_connections(vault: Vault) -> list[StoredConnection]:
     """All of them, oldest first."""
     rows = vault.database.execute(
         """
-        SELECT connection_id, provider, mode, tenant_id, created_at
+        SELECT connection_id, provider, mode, tenant_id, created_at, account_ids
         FROM connections ORDER BY created_at, connection_id
         """
     ).fetchall()
-    return [StoredConnection(*row) for row in rows]
+    return [
+        StoredConnection(connection_id, provider, mode, tenant_id, created_at, tuple(account_ids))
+        for connection_id, provider, mode, tenant_id, created_at, account_ids in rows
+    ]
 
 
 def key_of(vault: Vault, stored: StoredConnection) -> SecretStr:
@@ -55,14 +63,35 @@ def key_of(vault: Vault, stored: StoredConnection) -> SecretStr:
 
 
 def add_connection(
-    vault: Vault, provider: str, mode: str, tenant_id: str | None, key: SecretStr, now: datetime
+    vault: Vault,
+    provider: str,
+    mode: str,
+    tenant_id: str | None,
+    key: SecretStr,
+    now: datetime,
+    account_ids: Collection[str] = (),
 ) -> StoredConnection:
     """Stores a connection and its key under a new id."""
     taken = RESERVED_IDS | {stored.connection_id for stored in stored_connections(vault)}
-    added = StoredConnection(_free_id(taken, provider, mode, tenant_id), provider, mode, tenant_id, now)
-    vault.database.execute("INSERT INTO connections VALUES ($1, $2, $3, $4, $5)", list(astuple(added)))
+    new_id = _free_id(taken, provider, mode, tenant_id)
+    added = StoredConnection(new_id, provider, mode, tenant_id, now, tuple(sorted(account_ids)))
+    vault.database.execute("INSERT INTO connections VALUES ($1, $2, $3, $4, $5, $6)", list(astuple(added)))
     vault.store(added.secret_id, tenant_id, added.purpose, key, now)
     return added
+
+
+def replace_key(
+    vault: Vault, stored: StoredConnection, key: SecretStr, now: datetime, account_ids: Collection[str]
+) -> StoredConnection:
+    """From now on the account is read with this key; the one before is gone from the vault."""
+    renewed = replace(stored, account_ids=tuple(sorted(account_ids)))
+    vault.database.execute(
+        "UPDATE connections SET account_ids = $2 WHERE connection_id = $1",
+        [stored.connection_id, list(renewed.account_ids)],
+    )
+    vault.delete(stored.secret_id)
+    vault.store(stored.secret_id, stored.tenant_id, stored.purpose, key, now)
+    return renewed
 
 
 def _free_id(taken: frozenset[str] | set[str], provider: str, mode: str, tenant_id: str | None) -> str:

@@ -4,7 +4,8 @@
 -- month: usage_date
 -- owner: team:billing
 -- A binding of the API key goes before one of the project. Every cost row becomes exactly one charge: bindings and
--- rules do not overlap (checks), and nothing is dropped by a join.
+-- rules do not overlap (checks), and nothing is dropped by a join. A tenant's own account is no charge of ours
+-- (billing.own_account_costs).
 -- column usage_date: UTC day of the cost.
 -- column tenant_id: Who pays; 'unallocated' where nobody is bound.
 -- column provider: openai or openrouter.
@@ -41,6 +42,8 @@ WITH cost AS (
         AND by_account.account_id = staging.costs.account_id
         AND by_account.valid_from <= staging.costs.usage_date
         AND (by_account.valid_until IS NULL OR staging.costs.usage_date < by_account.valid_until)
+    WHERE staging.costs.connection_id NOT IN (
+        SELECT connection_id FROM registry.connections WHERE tenant_id IS NOT NULL)
 )
 SELECT
     cost.usage_date,

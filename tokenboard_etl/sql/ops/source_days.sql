@@ -61,7 +61,8 @@ SELECT
     spine.provider,
     spine.connection_id,
     spine.report,
-    spine.report IN ('costs', 'analytics') AS gates_closing,
+    spine.report IN ('costs', 'analytics') AND spine.connection_id NOT IN (
+        SELECT connection_id FROM registry.connections WHERE tenant_id IS NOT NULL) AS gates_closing,
     CASE
         WHEN known.loads IS NULL AND spine.today > spine.usage_date + spine.horizon_days THEN 'lost'
         WHEN known.loads IS NULL THEN 'missing'

@@ -2,6 +2,7 @@
 -- grain: UTC day x connection
 -- key: usage_date, connection_id
 -- owner: team:data
+-- Tenants' own accounts are left out: they are no cost of ours.
 -- column usage_date: UTC day.
 -- column provider: openai or openrouter.
 -- column connection_id: The provider account.
@@ -11,7 +12,8 @@
 WITH confirmed AS (
     SELECT DISTINCT usage_date, provider, connection_id
     FROM ops.load_days
-    WHERE (provider = 'openai' AND report = 'costs') OR (provider = 'openrouter' AND report = 'analytics')
+    WHERE ((provider = 'openai' AND report = 'costs') OR (provider = 'openrouter' AND report = 'analytics'))
+        AND connection_id NOT IN (SELECT connection_id FROM registry.connections WHERE tenant_id IS NOT NULL)
 ),
 asked_apart AS (
     SELECT DISTINCT usage_date, connection_id FROM ops.load_days WHERE report IN ('costs_total', 'analytics_total')

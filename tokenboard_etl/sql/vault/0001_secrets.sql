@@ -22,7 +22,8 @@ CREATE TABLE main.connections (
     provider VARCHAR NOT NULL,
     mode VARCHAR NOT NULL,
     tenant_id VARCHAR,
-    created_at TIMESTAMPTZ NOT NULL
+    created_at TIMESTAMPTZ NOT NULL,
+    account_ids VARCHAR[] NOT NULL
 );
 COMMENT ON TABLE main.connections IS 'One row per provider account that was connected besides those of the environment.';
 COMMENT ON COLUMN main.connections.connection_id IS 'Names the account in tables and folders; unique, never given twice.';
@@ -30,3 +31,4 @@ COMMENT ON COLUMN main.connections.provider IS 'openai or openrouter.';
 COMMENT ON COLUMN main.connections.mode IS 'organization: all reports are read; personal: the credit balance alone.';
 COMMENT ON COLUMN main.connections.tenant_id IS 'The tenant who brought the account; NULL is ours.';
 COMMENT ON COLUMN main.connections.created_at IS 'When it was connected.';
+COMMENT ON COLUMN main.connections.account_ids IS 'Objects only this account has (projects, workspaces, grants), as of its newest key: they tell that another key is of the same account.';
