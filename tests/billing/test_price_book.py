@@ -18,6 +18,7 @@ from tokenboard_etl.billing.price_book import PriceList, record_bundled_prices, 
 from tokenboard_etl.billing.price_list import bundled_prices
 from tokenboard_etl.errors import AnswerTooLarge
 from tokenboard_etl.http import download
+from tokenboard_etl.warehouse.models import build_models
 
 FIRST_DAY = date(2024, 1, 1)
 TODAY, TOMORROW = date(2026, 12, 1), date(2026, 12, 2)
@@ -86,6 +87,11 @@ def test_two_changes_on_one_day_leave_one_that_holds_and_one_to_explain_old_esti
         price_server.offer(offered({"gpt-6-sol": {"input_cost_per_token": price}}))
         refresh_prices(memory, price_server.url, NOW + timedelta(hours=hour))
     assert versions(memory, "gpt-6-sol") == [(2, FIRST_DAY, TODAY), (3, TODAY, TODAY), (4, TODAY, None)]
+    build_models(memory, NOW, settle_days=4)
+    cards = memory.execute(
+        "SELECT valid_from, input_usd_per_token FROM staging.price_cards WHERE model = 'gpt-6-sol' AND tier = 'default'"
+    ).fetchall()
+    assert sorted(cards) == [(FIRST_DAY, Decimal("0.000002")), (TODAY, Decimal("0.000004"))]
 
 
 def test_a_new_model_is_priced_from_the_day_it_is_seen(
@@ -183,6 +189,15 @@ def test_a_path_will_do_and_a_missing_file_is_a_warning(
     file.write_text(json.dumps(offered({"gpt-6-sol": {"input_cost_per_token": "0.000003"}})))
     assert refresh_prices(memory, str(file), NOW)
     assert versions(memory, "gpt-6-sol")[-1] == (3, TODAY, None)
+
+
+def test_a_version_never_ends_before_it_begins(memory: duckdb.DuckDBPyConnection) -> None:
+    """A list older than the day it was recorded on, and then a clock that was set back to between the two."""
+    record_bundled_prices(memory, NOW)
+    for usd, today in ((1, TOMORROW), (2, TODAY)):
+        cards = {"gpt-7": {("default", "input"): Decimal(usd).scaleb(-6)}}
+        record_prices(memory, PriceList(f"v{usd}", "s", NOW - timedelta(days=9 - usd), cards), today)
+    assert versions(memory, "gpt-7") == [(1, TOMORROW, None)]
 
 
 def test_a_clock_set_back_changes_nothing(memory: duckdb.DuckDBPyConnection, price_server: PriceServer) -> None:
