@@ -21,7 +21,7 @@ from rich import filesize
 from rich.table import Table
 
 from tokenboard_etl.cli_connections import connect, vault_app
-from tokenboard_etl.connections import connections, require_connections
+from tokenboard_etl.connections import require_connections
 from tokenboard_etl.errors import TokenboardError, WrongUse
 from tokenboard_etl.logs import log_to, show_progress, show_warnings
 from tokenboard_etl.periods import FIRST_DAY, Month, Window, lookback_window, parse_day, utc_day
@@ -114,7 +114,7 @@ def doctor() -> None:
     from tokenboard_etl.doctor import Level, examine
 
     settings = load_settings()
-    findings = examine(settings, connections(settings))
+    findings = examine(settings)
     table = Table("", "about", "finding")
     for finding in findings:
         table.add_row(finding.level.name, *map(plain, (finding.about, finding.what)))

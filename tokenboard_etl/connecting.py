@@ -72,7 +72,7 @@ def connect(settings: Settings, provider: str, mode: Mode, tenant_id: str | None
     others = connections(settings, provider, mode)
     _refuse_known_key(key, {other.connection_id: other.key for other in others})
     try:
-        findings = asyncio.run(_examine(asked, settings.now))
+        findings = asyncio.run(examine(asked, settings.now))
     except KeyRefused as refusal:
         advice = _ADVICE[provider, mode]
         raise KeyRefused(refusal.provider, refusal.endpoint, refusal.reason, advice) from None
@@ -120,7 +120,8 @@ async def _account_of(connection: Connection) -> frozenset[str]:
         return await _account_ids(_fetch(client), connection)
 
 
-async def _examine(connection: Connection, now: datetime) -> Findings:
+async def examine(connection: Connection, now: datetime) -> Findings:
+    """Asks the provider what the key is and may read; raises KeyRefused if it may not read what is billed from."""
     async with connection.client() as client:
         fetch = _fetch(client)
         if connection.mode == "personal":

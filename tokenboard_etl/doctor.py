@@ -6,14 +6,17 @@ missing, because nobody has fetched them yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
 
 import duckdb
 
-from tokenboard_etl.connections import Connection
+from tokenboard_etl.connecting import examine as examine_key
+from tokenboard_etl.connections import Connection, connections
+from tokenboard_etl.errors import ConfigurationError, TokenboardError
 from tokenboard_etl.landing import failures
 from tokenboard_etl.periods import ONE_DAY, utc_day
 from tokenboard_etl.rereads import GATING_REPORTS
@@ -21,6 +24,8 @@ from tokenboard_etl.settings import Settings
 
 ESCALATE_DAYS = 7
 """A missing day that can be fetched for no longer than this is an error."""
+
+KEY_EXPIRES_SOON_DAYS = 30
 
 
 class Level(IntEnum):
@@ -84,24 +89,39 @@ def horizons(published: duckdb.DuckDBPyConnection, today: date) -> list[Horizon]
     return [Horizon(*row) for row in rows]
 
 
-def examine(settings: Settings, connections: list[Connection]) -> list[Finding]:
-    """Everything that can be told without asking a provider."""
-    found = [*_connections(connections), *_failures(settings, connections), *_freshness(settings, connections)]
+def examine(settings: Settings) -> list[Finding]:
+    """Asks every provider about its key, and looks at what was read and what was not."""
+    try:
+        known = [*connections(settings), *connections(settings, mode="personal")]
+    except ConfigurationError as error:
+        return [Finding(Level.error, "connections", str(error))]
+    read = [connection for connection in known if connection.mode == "organization"]
+    found = [*_keys(known, settings), *_failures(settings, known), *_freshness(settings, read)]
     return sorted(found, key=lambda finding: finding.level)
 
 
-def _connections(connections: list[Connection]) -> Iterator[Finding]:
-    if not connections:
+def _keys(known: Sequence[Connection], settings: Settings) -> Iterator[Finding]:
+    if not known:
         yield Finding(
             Level.error,
             "connections",
             "No provider is configured. Set OPENAI_ADMIN_KEY (sk-admin-...) or OPENROUTER_MANAGEMENT_KEY.",
         )
+    for connection in known:
+        try:
+            key = asyncio.run(examine_key(connection, settings.now))
+        except TokenboardError as error:
+            yield Finding(Level.error, connection.connection_id, str(error))
+            continue
+        left = (key.expires_at - settings.now).days if key.expires_at else None
+        soon = left is not None and left <= KEY_EXPIRES_SOON_DAYS
+        until = "" if left is None else f"; the key expires in {left} day(s)" + (", make a new one" if soon else "")
+        what = f"may read {', '.join(key.may_read)}{until}"
+        yield Finding(Level.warning if soon else Level.fine, connection.connection_id, what)
 
 
-def _failures(settings: Settings, connections: list[Connection]) -> Iterator[Finding]:
-    ours = [connection.connection_id for connection in connections]
-    for note in failures(settings.landing_path, ours):
+def _failures(settings: Settings, known: Sequence[Connection]) -> Iterator[Finding]:
+    for note in failures(settings.landing_path, [connection.connection_id for connection in known]):
         yield Finding(
             Level.error,
             f"{note.connection_id} {note.report}",
@@ -109,21 +129,21 @@ def _failures(settings: Settings, connections: list[Connection]) -> Iterator[Fin
         )
 
 
-def _freshness(settings: Settings, connections: list[Connection]) -> Iterator[Finding]:
+def _freshness(settings: Settings, read: Sequence[Connection]) -> Iterator[Finding]:
     if not settings.published_path.exists():
         yield Finding(Level.warning, "published file", "Nothing was published yet; run `tokenboard nightly`.")
         return
     with duckdb.connect(settings.published_path, read_only=True) as published:
-        known = horizons(published, utc_day(settings.now))
-    for connection in connections:
+        found = horizons(published, utc_day(settings.now))
+    for connection in read:
         report = GATING_REPORTS[connection.provider]
-        if (connection.connection_id, report) not in {(each.connection_id, each.report) for each in known}:
+        if (connection.connection_id, report) not in {(each.connection_id, each.report) for each in found}:
             yield Finding(
                 Level.error,
                 f"{connection.connection_id} {report}",
                 "was never read, so none of its spend can be invoiced. Run `tokenboard nightly --from DATE`.",
             )
-    for horizon in known:
+    for horizon in found:
         yield _of(horizon, utc_day(settings.now))
 
 
