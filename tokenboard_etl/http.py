@@ -11,9 +11,11 @@ import asyncio
 import json
 import logging
 import re
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -68,6 +70,12 @@ class Answer:
     request_id: str | None
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates httpx trusts, read once: reading them takes longer than most requests."""
+    return httpx.create_ssl_context()
+
+
 class Client:
     """Sends requests for one connection. Use as an async context manager."""
 
@@ -90,6 +98,7 @@ class Client:
                 **(headers or {}),
             },
             timeout=TIMEOUT,
+            verify=_trusted(),
             http2=True,
             follow_redirects=False,
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import defaultdict
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from itertools import pairwise
@@ -44,14 +44,29 @@ def spend(world: World, window: Window, seen_at: datetime) -> dict[Key, Decimal]
     return dict(sums)
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the home after NIGHTS is kept, once a test has made it."""
+    return tmp_path_factory.mktemp("kept") / "home"
+
+
 @pytest.fixture
-def three_nights(sandbox: RunningSandbox, settings: Settings) -> Iterator[Settings]:
+def three_nights(sandbox: RunningSandbox, settings: Settings, kept: Path) -> Settings:
+    """Settings of the last of NIGHTS, for a home of the test's own in which all of them have been read."""
+
+    def at(now: datetime) -> Settings:
+        sandbox.set_clock(now)
+        return load_settings(**sandbox.env(), TOKENBOARD_HOME=str(settings.home), TOKENBOARD_NOW=now.isoformat())
+
+    if kept.exists():
+        shutil.copytree(kept, settings.home)
+        return at(NIGHTS[-1])
     with dg.DagsterInstance.ephemeral() as instance:
         for now in NIGHTS:
-            sandbox.set_clock(now)
-            tonight = load_settings(**sandbox.env(), TOKENBOARD_HOME=str(settings.home), TOKENBOARD_NOW=now.isoformat())
+            tonight = at(now)
             run_nightly(tonight, lookback_window(utc_day(now), tonight.lookback_days), instance)
-        yield tonight
+    shutil.copytree(settings.home, kept)
+    return tonight
 
 
 def tables(path: Path) -> dict[str, list[tuple[Any, ...]]]:
