@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PRISM := tests/prism/node_modules/.bin/prism
 
-.PHONY: demo test check lint types setup dev lock clean
+.PHONY: demo test check chaos lint types setup dev lock clean
 
 demo: $(VENV)/.ready  ## everything once, against the sandbox
 	@$(BIN)/tokenboard demo
@@ -13,7 +13,10 @@ test: lint types setup  ## everything: lint, types, tests
 	$(BIN)/pytest
 
 check: lint types  ## the fast part of `test`
-	$(BIN)/pytest -m "not slow and not prism"
+	$(BIN)/pytest -m "not slow and not prism and not chaos"
+
+chaos: $(VENV)/.ready  ## kills, faults, page sizes and time zones at length; ends with a table
+	$(BIN)/pytest tests/chaos -m chaos
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
