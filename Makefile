@@ -11,7 +11,7 @@ SCRATCH ?= $(shell awk '$$2 == "/dev/shm" {options = $$4} END {exit options == "
 	2>/dev/null && test -w /dev/shm && df -Pk /dev/shm | awk 'NR == 2 && $$4 >= 4 * 1024 * 1024 {print "/dev/shm"}')
 PYTEST = $(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check lint types setup dev lock clean
+.PHONY: demo test check chaos lint types setup dev lock clean
 
 demo: $(VENV)/.ready  ## everything once, against the sandbox
 	@$(BIN)/tokenboard demo
@@ -20,7 +20,10 @@ test: lint types setup  ## everything: lint, types, tests
 	$(PYTEST)
 
 check: lint types  ## the fast part of `test`
-	$(PYTEST) -m "not slow and not prism"
+	$(PYTEST) -m "not slow and not prism and not chaos"
+
+chaos: $(VENV)/.ready  ## kills, faults, page sizes and time zones at length; ends with a table
+	$(BIN)/pytest tests/chaos -m chaos
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -7,7 +7,12 @@ from tokenboard_etl.connections import connections
 from tokenboard_etl.landing import failures
 from tokenboard_etl.settings import Settings
 
-_KILLED = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELED)
+_KILLED = (
+    dg.DagsterRunStatus.NOT_STARTED,  # recorded, and killed in the moment before it started
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELED,
+)
 _WORK = (RANGE_START, RANGE_END, PARTITION)
 _AT_MOST = 200
 """Runs looked back on; more interruptions in a row begin anew."""

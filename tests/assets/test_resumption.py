@@ -8,6 +8,9 @@ from datetime import date
 import dagster as dg
 import pytest
 
+from assets.definitions import definitions
+from assets.partitions import range_tags
+from assets.resources import Surroundings
 from assets.run import run_nightly
 from tokenboard_etl.errors import CheckFailed, ProviderRejected
 from tokenboard_etl.periods import Window
@@ -43,6 +46,22 @@ def test_after_a_report_that_could_not_be_read_only_that_one_is_asked_for_again(
     assert asked(sandbox)[1] > completions
     run_nightly(settings, DAYS, instance)
     assert asked(sandbox)[0] > costs, "a run after a success reads everything anew"
+
+
+def test_a_run_that_was_stopped_before_it_started_keeps_nothing_from_being_continued(
+    sandbox: RunningSandbox, settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    """A run is recorded a moment before it starts, and may be killed in between."""
+    sandbox.add_fault("status", "/usage/completions", status=400)
+    with pytest.raises(ProviderRejected):
+        run_nightly(settings, DAYS, instance)
+    sandbox.clear_faults()
+    costs, _ = asked(sandbox)
+    job = definitions(Surroundings(settings)).resolve_job_def("nightly")
+    stopped = instance.create_run_for_job(job, tags=range_tags(DAYS))
+    assert stopped.status is dg.DagsterRunStatus.NOT_STARTED
+    run_nightly(settings, DAYS, instance)
+    assert asked(sandbox)[0] == costs
 
 
 def test_after_a_failed_check_everything_is_asked_for_again(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -32,7 +33,10 @@ class FaultMiddleware:
             await self._app(scope, receive, send)
             return
         method, path = scope["method"], scope["path"]
-        self._sandbox.recorder.note(method, path, scope["query_string"].decode("latin-1"))
+        messages = await _until_body_ends(receive)
+        body = b"".join(message.get("body", b"") for message in messages)
+        self._sandbox.recorder.note(method, path, scope["query_string"].decode("latin-1"), body)
+        receive = _again(messages, receive)
         fault = self._sandbox.faults.decide(f"{method} {path}")
         if fault is None:
             await self._app(scope, receive, send)
@@ -64,6 +68,24 @@ class FaultMiddleware:
             start["headers"] = [*headers, (b"content-length", str(len(spoiled)).encode())]
             await send(start)
             await send({"type": "http.response.body", "body": spoiled})
+
+
+async def _until_body_ends(receive: Receive) -> list[Message]:
+    """What the server hands over of one request; its body decides what was asked."""
+    messages = [await receive()]
+    while messages[-1].get("more_body"):
+        messages.append(await receive())
+    return messages
+
+
+def _again(messages: list[Message], receive: Receive) -> Receive:
+    """Hands the application what was read already, then goes on."""
+    unread = deque(messages)
+
+    async def next_message() -> Message:
+        return unread.popleft() if unread else await receive()
+
+    return next_message
 
 
 async def _refuse(fault: Fault, path: str, send: Send) -> None:

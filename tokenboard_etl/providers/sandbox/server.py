@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tokenboard_etl.providers.sandbox.app import OPENAI_PREFIX, OPENROUTER_PREFIX, create_app
 from tokenboard_etl.providers.sandbox.fault_middleware import TRANSPORT
+from tokenboard_etl.providers.sandbox.recorder import Asked
 from tokenboard_etl.providers.sandbox.state import ANALYTICS_QUERIES_PER_MINUTE, Sandbox
 from tokenboard_etl.providers.sandbox.world import World
 
@@ -81,6 +83,10 @@ class RunningSandbox:
     def request_count(self, part: str = "") -> int:
         """Requests so far whose "METHOD path" contains a text."""
         return self.sandbox.recorder.matching(part)
+
+    def requests(self) -> Counter[Asked]:
+        """Whole requests so far, and how often each came."""
+        return Counter(self.sandbox.recorder.whole)
 
     def env(self) -> dict[str, str]:
         """Variables that point this system at the sandbox, with the first organization's key."""

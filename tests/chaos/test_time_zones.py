@@ -1,0 +1,55 @@
+"""The host's time zone and its change of clocks move no figure to another day."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from chaos.command import NOW, SIXTY_DAYS, home
+from chaos.kills import Undisturbed
+from chaos.report import Line, Report
+from chaos.tables import differences
+from tokenboard_etl.periods import Window
+from tokenboard_etl.providers.sandbox.server import RunningSandbox
+
+ST_JOHNS, KATHMANDU = "America/St_Johns", "Asia/Kathmandu"
+FORWARD = (NOW, SIXTY_DAYS)
+"""On 8 March 2026 St. John's loses an hour."""
+
+BACK = (datetime(2025, 11, 20, 2, tzinfo=UTC), Window(date(2025, 10, 20), date(2025, 11, 20)))
+"""On 2 November 2025 it has one twice."""
+
+WITHIN_THE_SECOND_HOUR = (datetime(2025, 11, 2, 4, 45, tzinfo=UTC), Window(date(2025, 10, 20), date(2025, 11, 2)))
+"""It is 01:15 in St. John's, for the second time this night."""
+
+
+@pytest.mark.slow
+def test_a_backfill_across_a_change_of_clocks_gives_the_same_tables(
+    tmp_path: Path, sandbox: RunningSandbox, undisturbed: Undisturbed, report: Report
+) -> None:
+    place = home(tmp_path / "home", sandbox, TZ=ST_JOHNS)
+    end = place.nightly()
+    found = differences(place, undisturbed.home)
+    report.append(Line(f"TZ={ST_JOHNS}", 1, len(found) + (end.status != 0), str(SIXTY_DAYS)))
+    assert end.status == 0
+    assert found == []
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize(
+    ("now", "window"), [FORWARD, BACK, WITHIN_THE_SECOND_HOUR], ids=["forward", "back", "within_the_second_hour"]
+)
+def test_hosts_in_three_time_zones_give_the_same_tables(
+    tmp_path: Path, sandbox: RunningSandbox, report: Report, now: datetime, window: Window
+) -> None:
+    sandbox.set_clock(now)
+    utc, *others = [
+        home(tmp_path / zone.replace("/", "-"), sandbox, now, TZ=zone) for zone in ("UTC", KATHMANDU, ST_JOHNS)
+    ]
+    ends = [place.nightly(window) for place in (utc, *others)]
+    assert [end.status for end in ends] == [0, 0, 0]
+    found = [f"{place.env['TZ']}: {each}" for place in others for each in differences(place, utc)]
+    report.append(Line(f"UTC, {KATHMANDU}, {ST_JOHNS}", 3, len(found), f"{window}, now {now:%Y-%m-%d %H:%M}Z"))
+    assert found == []
