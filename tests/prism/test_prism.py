@@ -27,7 +27,7 @@ from tokenboard_etl.errors import KeyRefused
 from tokenboard_etl.extraction import parse
 from tokenboard_etl.http import Client
 from tokenboard_etl.periods import Window
-from tokenboard_etl.providers import openai, openrouter
+from tokenboard_etl.providers import openai, openai_entities, openai_usage, openrouter
 from tokenboard_etl.providers.openrouter import KeyRef
 from tokenboard_etl.providers.wire import Fetch, Request
 
@@ -144,7 +144,7 @@ def test_openai_costs_total_reads_the_official_sample_ungrouped(openai_url: str)
 
 
 def test_openai_completions_reads_the_official_sample(openai_url: str) -> None:
-    days, answers = ask(openai_url, lambda fetch: openai.completions(fetch, WINDOW))
+    days, answers = ask(openai_url, lambda fetch: openai_usage.completions(fetch, WINDOW))
     assert days == {DAY}
     ((_, body),) = answers
     (row,) = body["data"][0]["results"]
@@ -152,7 +152,7 @@ def test_openai_completions_reads_the_official_sample(openai_url: str) -> None:
 
 
 def test_openai_projects_reads_the_official_sample(openai_url: str) -> None:
-    _, answers = ask(openai_url, openai.projects)
+    _, answers = ask(openai_url, openai_entities.projects)
     ((_, body),) = answers
     assert [project["id"] for project in body["data"]] == ["proj_abc"]
 

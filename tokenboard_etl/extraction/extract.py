@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,7 @@ from tokenboard_etl.errors import (
 )
 from tokenboard_etl.extraction.bodies import parse
 from tokenboard_etl.extraction.reports import Days, Reading, Report
-from tokenboard_etl.http import Client
+from tokenboard_etl.http import Answer, Client
 from tokenboard_etl.landing import (
     REJECTED,
     Landing,
@@ -149,9 +150,20 @@ def _landing_fetch(client: Client, opened: OpenLanding, clock: Clock) -> Fetch:
     async def fetch(request: Request) -> Any:
         body = opened.find(request)
         if body is None:
-            answer = await client.send(request)
+            try:
+                answer = await client.send(request)
+            except ProviderRejected as refusal:
+                if not _says_none(request, refusal):
+                    raise
+                answer = Answer(404, b"null", None)
             opened.add(request, answer, clock())
             body = answer.body
         return parse(request, body)
 
     return fetch
+
+
+def _says_none(request: Request, refusal: ProviderRejected) -> bool:
+    """Whether a 404 means that nothing is set. In words of a wrong path, or in none, it means no such endpoint."""
+    words = re.fullmatch(r"HTTP 404: (?!Invalid URL|Route not resolved).+", refusal.detail, re.DOTALL)
+    return request.missing_is_none and words is not None
