@@ -101,7 +101,7 @@ async def _land(connection: Connection, client: Client, report: Report, about: U
         _name_unconfirmed_days(connection, report, about.window, days)
         return opened.complete(days, about.clock())
     except (KeyRefused, ProviderRejected) as error:
-        if report.optional and (isinstance(error, KeyRefused) or error.status == 404):
+        if report.optional and _is_unavailable(error):
             log.warning("%s %s is unavailable: %s", connection.connection_id, report.name, error)
             return opened.complete(_no_days(report), about.clock(), unavailable=str(error))
         _set_aside(opened, error)
@@ -112,6 +112,13 @@ async def _land(connection: Connection, client: Client, report: Report, about: U
         raise
     finally:
         opened.close()
+
+
+def _is_unavailable(error: KeyRefused | ProviderRejected) -> bool:
+    """The key lacks a permission, or there is no such report. A key nobody knows (401) is wrong for everything."""
+    if isinstance(error, ProviderRejected):
+        return error.status == 404
+    return not error.reason.startswith("HTTP 401") or re.search("permission|scope", error.reason) is not None
 
 
 def _no_days(report: Report) -> Days:
