@@ -27,8 +27,7 @@ from tokenboard_etl.errors import KeyRefused, ProviderRejected
 from tokenboard_etl.extraction import parse
 from tokenboard_etl.http import Client
 from tokenboard_etl.periods import Window
-from tokenboard_etl.providers import openai, openai_entities, openai_usage, openrouter
-from tokenboard_etl.providers.openai_accounts import spend_limit
+from tokenboard_etl.providers import openai, openai_accounts, openai_entities, openai_usage, openrouter
 from tokenboard_etl.providers.openai_entities import Project
 from tokenboard_etl.providers.openrouter import KeyRef
 from tokenboard_etl.providers.wire import Fetch, Request
@@ -182,10 +181,10 @@ def test_openai_lists_of_a_project_read_the_official_samples(
 
 
 def test_openai_spend_limit_and_admin_keys_read_the_official_samples(openai_url: str) -> None:
-    limit, _ = ask(openai_url, lambda fetch: spend_limit(fetch, "proj_abc"))
+    limit, _ = ask(openai_url, lambda fetch: openai_accounts.spend_limit(fetch, "proj_abc"))
     assert limit
     assert (limit.threshold_amount, limit.currency, limit.interval) == (10_000, "USD", "month")
-    _, answers = ask(openai_url, openai_entities.admin_keys)
+    _, answers = ask(openai_url, openai_accounts.admin_keys)
     assert len(answers) == 1
 
 

@@ -14,7 +14,7 @@ from tokenboard_etl.extraction.bodies import replay
 from tokenboard_etl.extraction.shares import due
 from tokenboard_etl.landing import Landing
 from tokenboard_etl.periods import Window, utc_day
-from tokenboard_etl.providers import openai, openai_entities, openai_usage, openrouter
+from tokenboard_etl.providers import openai, openai_accounts, openai_entities, openai_usage, openrouter
 from tokenboard_etl.providers.openai_entities import Project
 from tokenboard_etl.providers.wire import Fetch
 
@@ -68,7 +68,7 @@ def _of_projects(read: Callable[[Fetch, Sequence[Project]], Awaitable[None]]) ->
 
 
 async def _admin_keys(reading: Reading) -> Days:
-    await openai_entities.admin_keys(reading.fetch)
+    await openai_accounts.admin_keys(reading.fetch)
     return None
 
 

@@ -4,6 +4,7 @@
 |---|---|---|
 | create_service_account | POST /organization/projects/{id}/service_accounts | the key is shown once |
 | spend_limit | GET /organization/projects/{id}/spend_limit | whole cents; costs are decimal dollars |
+| admin_keys | GET /organization/admin_api_keys | the organization's admin keys, without their values |
 | credit_grants | GET /dashboard/billing/credit_grants | dollars; undocumented, refuses secret keys |
 """
 
@@ -15,6 +16,7 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from tokenboard_etl.providers.openai_buckets import PROVIDER
+from tokenboard_etl.providers.openai_lists import Listed, ListPage, listed
 from tokenboard_etl.providers.wire import Fetch, Request, Wire, WireAmount, read
 
 
@@ -46,6 +48,14 @@ class SpendLimit(Wire):
     currency: str
     interval: str
     enforcement: Enforcement | None = None
+
+
+class AdminKey(Listed):
+    """`redacted_value` shows the first and last characters of the key; times are Unix seconds."""
+
+    redacted_value: str
+    expires_at: int | None = None
+    last_used_at: int | None = None
 
 
 class CreditGrant(Wire):
@@ -87,6 +97,12 @@ async def spend_limit(fetch: Fetch, project_id: str) -> SpendLimit | None:
     request = Request(PROVIDER, path, context={"project_id": project_id}, missing_is_none=True)
     body = await fetch(request)
     return None if body is None else read(SpendLimit, request, body)
+
+
+async def admin_keys(fetch: Fetch) -> list[AdminKey]:
+    """All admin keys. Raises KeyRefused for a key that was given less than all permissions."""
+    first = Request(PROVIDER, "/organization/admin_api_keys", (("limit", "100"),))
+    return await listed(fetch, first, ListPage[AdminKey])
 
 
 async def credit_grants(fetch: Fetch) -> CreditGrants:

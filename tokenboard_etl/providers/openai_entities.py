@@ -6,7 +6,6 @@
 | service_accounts | GET /organization/projects/{id}/service_accounts | an archived project has none and answers 400 |
 | project_keys | GET /organization/projects/{id}/api_keys | of everybody, whatever access the owner still has |
 | spend_limits | GET /organization/projects/{id}/spend_limit | whole cents a month; 404 where none is set |
-| admin_keys | GET /organization/admin_api_keys | one of them is ours; it may expire |
 
 Keys come without their value. Requests about single projects carry `project_id` in their context.
 """
@@ -16,30 +15,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from typing import Generic, TypeVar
 from urllib.parse import quote
 
-from pydantic import Field
-
-from tokenboard_etl.errors import LoadRefused, PaginationStalled, ProviderRejected
+from tokenboard_etl.errors import LoadRefused, ProviderRejected
 from tokenboard_etl.providers.openai_accounts import spend_limit
 from tokenboard_etl.providers.openai_buckets import PROVIDER
-from tokenboard_etl.providers.wire import Fetch, Request, Wire, read
+from tokenboard_etl.providers.openai_lists import Listed, ListPage, listed
+from tokenboard_etl.providers.wire import Fetch, Request
 
 log = logging.getLogger("tokenboard.openai")
 
-MAX_PAGES = 10_000
-"""More pages than any organization has projects: a walk this long goes in circles."""
 
-
-class Item(Wire):
-    id: str = Field(min_length=1)
-    name: str | None = None
-    created_at: int
-
-
-class Project(Item):
+class Project(Listed):
     archived_at: int | None = None
     status: str | None = None
     external_key_id: str | None = None
@@ -49,11 +36,11 @@ class Project(Item):
         return self.archived_at is not None or self.status == "archived"
 
 
-class ServiceAccount(Item):
+class ServiceAccount(Listed):
     role: str | None = None
 
 
-class ApiKey(Item):
+class ApiKey(Listed):
     """`owner_project_access` is inactive where the owner has left the project."""
 
     last_used_at: int | None = None
@@ -61,38 +48,17 @@ class ApiKey(Item):
     owner_project_access: str | None = None
 
 
-class AdminKey(Item):
-    last_used_at: int | None = None
-    expires_at: int | None = None
-
-
-AnyItem = TypeVar("AnyItem", bound=Item)
-
-
-class ItemPage(Wire, Generic[AnyItem]):
-    data: list[AnyItem]
-    has_more: bool
-    last_id: str | None = None
-
-
 async def projects(fetch: Fetch) -> list[Project]:
     """Every project, archived ones included."""
-    found: list[Project] = []
-    params = (("limit", "100"), ("include_archived", "true"))
-    await _walk(fetch, Request(PROVIDER, "/organization/projects", params), ItemPage[Project], found.extend)
-    return found
-
-
-async def admin_keys(fetch: Fetch) -> None:
-    """The organization's admin keys."""
-    await _walk(fetch, Request(PROVIDER, "/organization/admin_api_keys", (("limit", "100"),)), ItemPage[AdminKey])
+    first = Request(PROVIDER, "/organization/projects", (("limit", "100"), ("include_archived", "true")))
+    return await listed(fetch, first, ListPage[Project])
 
 
 async def service_accounts(fetch: Fetch, of: Sequence[Project]) -> None:
     """The service accounts of projects; archived ones have none any more and are not asked."""
 
     async def read_one(project: Project) -> None:
-        await _walk(fetch, _about(project, "service_accounts", ("limit", "100")), ItemPage[ServiceAccount])
+        await listed(fetch, _about(project, "service_accounts", ("limit", "100")), ListPage[ServiceAccount])
 
     await _each([project for project in of if not project.is_archived], read_one)
 
@@ -102,7 +68,7 @@ async def project_keys(fetch: Fetch, of: Sequence[Project]) -> None:
 
     async def read_one(project: Project) -> None:
         asked = _about(project, "api_keys", ("limit", "100"), ("owner_project_access", "any"))
-        await _walk(fetch, asked, ItemPage[ApiKey])
+        await listed(fetch, asked, ListPage[ApiKey])
 
     await _each(of, read_one)
 
@@ -124,27 +90,6 @@ async def spend_limits(fetch: Fetch, of: Sequence[Project]) -> None:
 def _about(project: Project, what: str, *params: tuple[str, str]) -> Request:
     path = f"/organization/projects/{quote(project.id, safe='')}/{what}"
     return Request(PROVIDER, path, params, context={"project_id": project.id})
-
-
-async def _walk(
-    fetch: Fetch,
-    first: Request,
-    model: type[ItemPage[AnyItem]],
-    keep: Callable[[list[AnyItem]], None] = lambda _: None,
-) -> None:
-    """Reads a list to its end. `last_id` is set on the last page too, so it says nothing about the end."""
-    request, seen = first, set[str]()
-    for _ in range(MAX_PAGES):
-        page = read(model, request, await fetch(request))
-        keep(page.data)
-        if not page.has_more or not page.data:
-            return
-        after = page.last_id or page.data[-1].id
-        if after in seen:
-            raise PaginationStalled(PROVIDER, request.endpoint, f"the cursor {after!r} came twice")
-        seen.add(after)
-        request = replace(first, params=(*first.params, ("after", after)))
-    raise PaginationStalled(PROVIDER, first.endpoint, f"no end after {MAX_PAGES} pages")
 
 
 async def _each(of: Sequence[Project], read_one: Callable[[Project], Awaitable[None]]) -> None:

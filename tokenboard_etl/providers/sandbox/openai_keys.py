@@ -20,6 +20,7 @@ from tokenboard_etl.providers.sandbox.openai_http import (
     text_of,
 )
 from tokenboard_etl.providers.sandbox.openai_state import Key, OrganizationState, ProjectState
+from tokenboard_etl.providers.sandbox.state import sandbox_of
 
 _ACCESS = ("active", "inactive", "any")
 _LONGEST_LIFETIME_S = 31_536_000
@@ -46,8 +47,8 @@ async def delete_key(request: Request) -> Response:
 
 
 async def list_admin_keys(request: Request) -> Response:
-    org, now = organization(request), epoch_of(request)
-    return listing(request, [_admin_key(org, now), *(_made_admin_key(org, key) for key in org.admin_keys.values())])
+    org = organization(request)
+    return listing(request, [_admin_key(request), *(_made_admin_key(org, key) for key in org.admin_keys.values())])
 
 
 async def create_admin_key(request: Request) -> Response:
@@ -65,7 +66,7 @@ async def create_admin_key(request: Request) -> Response:
 
 async def get_admin_key(request: Request) -> Response:
     org, key_id = organization(request), request.path_params["key_id"]
-    key = _admin_key(org, epoch_of(request))
+    key = _admin_key(request)
     if key_id in org.admin_keys:
         key = _made_admin_key(org, org.admin_keys[key_id])
     elif key_id != key["id"]:
@@ -125,13 +126,13 @@ def _key_of(request: Request) -> tuple[ProjectState, Key]:
     return project, project.keys[key_id]
 
 
-def _admin_key(org: OrganizationState, now: int) -> dict[str, Any]:
+def _admin_key(request: Request) -> dict[str, Any]:
     """The key that everything is read with; in use right now."""
+    org = organization(request)
+    value = sandbox_of(request).world.admin_keys[org.org.id]
     created = int(org.org.projects[0].created_at.timestamp())
-    key = Key(
-        f"key_{code(16, org.org.id, 'admin')}", "Reporting", f"sk-admin-...{code(4, org.org.id)}", created, None, None
-    )
-    return {**_made_admin_key(org, key), "last_used_at": now}
+    key = Key(f"key_{code(16, org.org.id, 'admin')}", "Reporting", f"sk-admin-...{value[-4:]}", created, None, None)
+    return {**_made_admin_key(org, key), "last_used_at": epoch_of(request)}
 
 
 def _made_admin_key(org: OrganizationState, key: Key) -> dict[str, Any]:
