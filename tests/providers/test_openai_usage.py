@@ -108,8 +108,10 @@ def test_what_the_provider_no_longer_has_stays_missing(pages: Any, caplog: pytes
     [lookback("2026-06-01"), lookback("2026-05-01"), ProviderRejected("openai", "GET /x", "HTTP 400: no", status=400)],
 )
 def test_a_refusal_that_the_window_does_not_explain_is_passed_on(pages: Any, refusal: ProviderRejected) -> None:
+    server = pages(refusal)
     with pytest.raises(ProviderRejected):
-        asyncio.run(openai_usage.other_usage(pages(refusal).fetch, "images", JUNE))
+        asyncio.run(openai_usage.other_usage(server.fetch, "images", JUNE))
+    assert len(server.asked) == 1
 
 
 def test_the_sandbox_s_own_refusal_is_understood(live: Any, sandbox: RunningSandbox) -> None:
