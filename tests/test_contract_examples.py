@@ -32,7 +32,14 @@ from tokenboard_etl.errors import (
 from tokenboard_etl.extraction import parse
 from tokenboard_etl.http import Client
 from tokenboard_etl.periods import Window
-from tokenboard_etl.providers import openai, openai_accounts, openrouter
+from tokenboard_etl.providers import (
+    openai,
+    openai_accounts,
+    openai_buckets,
+    openai_entities,
+    openai_usage,
+    openrouter,
+)
 from tokenboard_etl.providers.wire import Fetch, Request
 
 CONTRACT = Path(__file__).parents[2] / "shared" / "contracts" / "contracts.md"
@@ -132,7 +139,7 @@ def read(provider: str, use: Callable[[Fetch], Awaitable[Any]], *answers: tuple[
 
 def _costs(body: str) -> None:
     assert read("openai", lambda fetch: openai.costs(fetch, DAYS), (200, body)) == frozenset(DAYS.days())
-    data = openai.BucketPage[openai.CostRow].model_validate(json.loads(body, parse_float=Decimal)).data
+    data = openai_buckets.BucketPage[openai.CostRow].model_validate(json.loads(body, parse_float=Decimal)).data
     assert [row.amount.value for bucket in data for row in bucket.results] == [
         Decimal("1.83725"),
         Decimal(0),
@@ -143,9 +150,9 @@ def _costs(body: str) -> None:
 def _completions(body: str) -> None:
     """The example names a next page; an empty one follows."""
     last = json.dumps({"object": "page", "has_more": False, "next_page": None, "data": []})
-    days = read("openai", lambda fetch: openai.completions(fetch, DAYS), (200, body), (200, last))
+    days = read("openai", lambda fetch: openai_usage.completions(fetch, DAYS), (200, body), (200, last))
     assert days == {DAYS.start}
-    (row,) = openai.BucketPage[openai.CompletionsRow].model_validate(json.loads(body)).data[0].results
+    (row,) = openai_buckets.BucketPage[openai_usage.CompletionsRow].model_validate(json.loads(body)).data[0].results
     assert row.input_uncached_tokens is not None
     assert row.input_tokens == row.input_uncached_tokens + (row.input_cached_tokens or 0) + (
         row.input_cache_write_tokens or 0
@@ -154,8 +161,8 @@ def _completions(body: str) -> None:
 
 def _project(body: str) -> None:
     page = f'{{"object":"list","data":[{body}],"first_id":null,"last_id":"proj_7Qk2Example","has_more":false}}'
-    read("openai", openai.projects, (200, page))
-    assert openai.Project.model_validate(json.loads(body)).name == "team-atlas"
+    read("openai", openai_entities.projects, (200, page))
+    assert openai_entities.Project.model_validate(json.loads(body)).name == "team-atlas"
 
 
 def _service_account(body: str) -> None:

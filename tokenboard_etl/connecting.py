@@ -17,7 +17,7 @@ from tokenboard_etl.errors import KeyRefused, TokenboardError, WrongUse
 from tokenboard_etl.extraction import parse
 from tokenboard_etl.http import Client
 from tokenboard_etl.periods import Window, utc_day
-from tokenboard_etl.providers import openai, openai_accounts, openrouter
+from tokenboard_etl.providers import openai, openai_accounts, openai_entities, openrouter
 from tokenboard_etl.providers.wire import Fetch, Request
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.tenants.key_ring import KeyRing
@@ -151,7 +151,7 @@ async def _account_ids(fetch: Fetch, connection: Connection) -> frozenset[str]:
         return frozenset(grant.id for grant in (await openai_accounts.credit_grants(fetch)).grants.data)
     if connection.provider == "openrouter":
         return frozenset(workspace.id for workspace in await openrouter.workspaces(fetch))
-    return frozenset(project.id for project in await openai.projects(fetch))
+    return frozenset(project.id for project in await openai_entities.projects(fetch))
 
 
 def _fetch(client: Client) -> Fetch:

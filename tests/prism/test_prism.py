@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -23,11 +23,12 @@ import duckdb
 import pytest
 from pydantic import SecretStr
 
-from tokenboard_etl.errors import KeyRefused
+from tokenboard_etl.errors import KeyRefused, ProviderRejected
 from tokenboard_etl.extraction import parse
 from tokenboard_etl.http import Client
 from tokenboard_etl.periods import Window
-from tokenboard_etl.providers import openai, openrouter
+from tokenboard_etl.providers import openai, openai_accounts, openai_entities, openai_usage, openrouter
+from tokenboard_etl.providers.openai_entities import Project
 from tokenboard_etl.providers.openrouter import KeyRef
 from tokenboard_etl.providers.wire import Fetch, Request
 
@@ -144,7 +145,7 @@ def test_openai_costs_total_reads_the_official_sample_ungrouped(openai_url: str)
 
 
 def test_openai_completions_reads_the_official_sample(openai_url: str) -> None:
-    days, answers = ask(openai_url, lambda fetch: openai.completions(fetch, WINDOW))
+    days, answers = ask(openai_url, lambda fetch: openai_usage.completions(fetch, WINDOW))
     assert days == {DAY}
     ((_, body),) = answers
     (row,) = body["data"][0]["results"]
@@ -152,9 +153,39 @@ def test_openai_completions_reads_the_official_sample(openai_url: str) -> None:
 
 
 def test_openai_projects_reads_the_official_sample(openai_url: str) -> None:
-    _, answers = ask(openai_url, openai.projects)
+    _, answers = ask(openai_url, openai_entities.projects)
     ((_, body),) = answers
     assert [project["id"] for project in body["data"]] == ["proj_abc"]
+
+
+@pytest.mark.parametrize("endpoint", sorted(openai_usage.OTHER_USAGE.keys() - {"decisions"}))
+def test_openai_other_usage_reads_the_official_sample(openai_url: str, endpoint: str) -> None:
+    days, answers = ask(openai_url, lambda fetch: openai_usage.other_usage(fetch, endpoint, WINDOW))
+    assert days == {DAY}
+    assert [len(body["data"][0]["results"]) for _, body in answers] == [1]
+
+
+def test_openai_without_a_usage_endpoint_says_so_with_404(openai_url: str) -> None:
+    with pytest.raises(ProviderRejected) as raised:
+        ask(openai_url, lambda fetch: openai_usage.other_usage(fetch, "decisions", WINDOW))
+    assert raised.value.status == 404
+
+
+@pytest.mark.parametrize("read", [openai_entities.service_accounts, openai_entities.project_keys])
+def test_openai_lists_of_a_project_read_the_official_samples(
+    openai_url: str, read: Callable[[Fetch, Sequence[Project]], Awaitable[None]]
+) -> None:
+    _, answers = ask(openai_url, lambda fetch: read(fetch, [Project(id="proj_abc", created_at=1)]))
+    ((_, body),) = answers
+    assert len(body["data"]) == 1
+
+
+def test_openai_spend_limit_and_admin_keys_read_the_official_samples(openai_url: str) -> None:
+    limit, _ = ask(openai_url, lambda fetch: openai_accounts.spend_limit(fetch, "proj_abc"))
+    assert limit
+    assert (limit.threshold_amount, limit.currency, limit.interval) == (10_000, "USD", "month")
+    _, answers = ask(openai_url, openai_accounts.admin_keys)
+    assert len(answers) == 1
 
 
 def test_a_nightly_run_bills_the_sample_amount_exactly(openai_url: str, openrouter_url: str, tmp_path: Path) -> None:

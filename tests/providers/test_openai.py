@@ -16,7 +16,7 @@ import pytest
 
 from tokenboard_etl.errors import AnswerTooLarge, LoadRefused, MalformedAnswer, PaginationStalled, ProviderRejected
 from tokenboard_etl.periods import Window
-from tokenboard_etl.providers import openai
+from tokenboard_etl.providers import openai, openai_buckets, openai_entities, openai_usage
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.providers.wire import Fetch, Request
 
@@ -24,7 +24,7 @@ EPOCH = date(1970, 1, 1)
 JUNE = Window(date(2026, 6, 1), date(2026, 6, 4))
 FLOOR = date(2025, 12, 6)
 Walk = Callable[[Fetch, Window], Awaitable[frozenset[date]]]
-BUCKETED = [(openai.costs, 180), (openai.costs_total, 180), (openai.completions, 31)]
+BUCKETED = [(openai.costs, 180), (openai.costs_total, 180), (openai_usage.completions, 31)]
 
 
 def seconds(day: date) -> int:
@@ -93,7 +93,7 @@ def test_pages_of_any_size_give_the_same_rows(live: Any, walk: Walk, most: int) 
 def test_projects_of_any_page_size_are_the_same(live: Any, sandbox: RunningSandbox) -> None:
     async def read(limit: int) -> list[str]:
         async with live("openai", change=with_limit(limit)) as server:
-            await openai.projects(server.fetch)
+            await openai_entities.projects(server.fetch)
             return [project["id"] for answer in server.answers for project in answer["data"]]
 
     expected = sorted(project.id for project in sandbox.world.organizations[0].projects)
@@ -229,7 +229,7 @@ def test_a_field_of_the_wrong_type_stops_the_walk_with_its_path(pages: Any, body
 )
 def test_a_token_count_of_the_wrong_type_stops_the_walk(pages: Any, wrong: dict[str, Any]) -> None:
     with pytest.raises(MalformedAnswer, match=next(iter(wrong))):
-        asyncio.run(openai.completions(pages(page(bucket(JUNE.start, tokens(**wrong)))).fetch, JUNE))
+        asyncio.run(openai_usage.completions(pages(page(bucket(JUNE.start, tokens(**wrong)))).fetch, JUNE))
 
 
 def test_unknown_fields_and_absent_optional_ones_are_no_error(pages: Any) -> None:
@@ -237,7 +237,7 @@ def test_unknown_fields_and_absent_optional_ones_are_no_error(pages: Any) -> Non
     body = page(bucket(JUNE.start, row, start_time_iso="2026-06-01T00:00:00+00:00"), extra=None)
     assert asyncio.run(openai.costs(pages(body).fetch, JUNE)) == {JUNE.start}
     old = page(bucket(JUNE.start, tokens(input_cache_write_12h_tokens=4, api_source="x")))
-    assert asyncio.run(openai.completions(pages(old).fetch, JUNE)) == {JUNE.start}
+    assert asyncio.run(openai_usage.completions(pages(old).fetch, JUNE)) == {JUNE.start}
 
 
 @pytest.mark.parametrize("value", [0, 1, -3, Decimal("0.1"), "0E-6176", "-0.5", "1." + "3" * 39])
@@ -354,21 +354,21 @@ def test_projects_are_asked_for_with_the_archived_ones_and_continue_after_the_la
         listed(project(3), has_more=True),
         listed(project(4), last_id="proj_4"),
     )
-    asyncio.run(openai.projects(server.fetch))
+    asyncio.run(openai_entities.projects(server.fetch))
     assert [params_of(request, "after") for request in server.asked] == [[], ["proj_2"], ["proj_3"]]
     assert all(params_of(request, "include_archived") == ["true"] for request in server.asked)
 
 
 def test_an_empty_page_of_projects_ends_the_list(pages: Any) -> None:
     server = pages(listed(project(1), has_more=True, last_id="proj_1"), listed(has_more=True, last_id="proj_9"))
-    asyncio.run(openai.projects(server.fetch))
+    asyncio.run(openai_entities.projects(server.fetch))
     assert len(server.asked) == 2
 
 
 def test_a_cursor_of_projects_that_repeats_is_an_error(pages: Any) -> None:
     server = pages(listed(project(1), has_more=True, last_id="proj_1"))
     with pytest.raises(PaginationStalled, match="'proj_1' came twice"):
-        asyncio.run(openai.projects(server.fetch))
+        asyncio.run(openai_entities.projects(server.fetch))
     assert len(server.asked) == 2
 
 
@@ -384,7 +384,7 @@ def test_a_cursor_of_projects_that_repeats_is_an_error(pages: Any) -> None:
 )
 def test_a_list_of_projects_that_is_none_is_malformed(pages: Any, body: Any) -> None:
     with pytest.raises(MalformedAnswer):
-        asyncio.run(openai.projects(pages(body).fetch))
+        asyncio.run(openai_entities.projects(pages(body).fetch))
 
 
 @pytest.mark.slow
@@ -443,5 +443,6 @@ def test_bodies_that_are_too_large_are_asked_for_in_smaller_pages(live: Any, lar
 
 def test_a_single_day_is_taken_however_large_it_is(pages: Any) -> None:
     server = pages(page(bucket(JUNE.start)))
-    asyncio.run(openai._walk(server.fetch, openai._Report("/x", (), 1), openai.BucketPage[openai.CostRow], JUNE))
+    report = openai_buckets.BucketReport("/x", openai_buckets.BucketPage[openai.CostRow], (), 1)
+    asyncio.run(openai_buckets.walk_days(server.fetch, report, JUNE))
     assert server.asked[0].max_bytes is None

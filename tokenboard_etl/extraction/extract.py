@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,7 @@ from tokenboard_etl.errors import (
 )
 from tokenboard_etl.extraction.bodies import parse
 from tokenboard_etl.extraction.reports import Days, Reading, Report
-from tokenboard_etl.http import Client
+from tokenboard_etl.http import Answer, Client
 from tokenboard_etl.landing import (
     REJECTED,
     Landing,
@@ -100,7 +101,7 @@ async def _land(connection: Connection, client: Client, report: Report, about: U
         _name_unconfirmed_days(connection, report, about.window, days)
         return opened.complete(days, about.clock())
     except (KeyRefused, ProviderRejected) as error:
-        if report.optional and (isinstance(error, KeyRefused) or error.status == 404):
+        if report.optional and _is_unavailable(error):
             log.warning("%s %s is unavailable: %s", connection.connection_id, report.name, error)
             return opened.complete(_no_days(report), about.clock(), unavailable=str(error))
         _set_aside(opened, error)
@@ -111,6 +112,13 @@ async def _land(connection: Connection, client: Client, report: Report, about: U
         raise
     finally:
         opened.close()
+
+
+def _is_unavailable(error: KeyRefused | ProviderRejected) -> bool:
+    """The key lacks a permission, or there is no such report. A key nobody knows (401) is wrong for everything."""
+    if isinstance(error, ProviderRejected):
+        return error.status == 404
+    return not error.reason.startswith("HTTP 401") or re.search("permission|scope", error.reason) is not None
 
 
 def _no_days(report: Report) -> Days:
@@ -149,9 +157,20 @@ def _landing_fetch(client: Client, opened: OpenLanding, clock: Clock) -> Fetch:
     async def fetch(request: Request) -> Any:
         body = opened.find(request)
         if body is None:
-            answer = await client.send(request)
+            try:
+                answer = await client.send(request)
+            except ProviderRejected as refusal:
+                if not _says_none(request, refusal):
+                    raise
+                answer = Answer(404, b"null", None)
             opened.add(request, answer, clock())
             body = answer.body
         return parse(request, body)
 
     return fetch
+
+
+def _says_none(request: Request, refusal: ProviderRejected) -> bool:
+    """Whether a 404 means that nothing is set. In words of a wrong path, or in none, it means no such endpoint."""
+    words = re.fullmatch(r"HTTP 404: (?!Invalid URL|Route not resolved).+", refusal.detail, re.DOTALL)
+    return request.missing_is_none and words is not None

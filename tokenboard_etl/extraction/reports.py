@@ -6,14 +6,16 @@ provider's name, its raw table: openai's `costs` fills raw.openai_costs.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from tokenboard_etl.extraction.bodies import replay
+from tokenboard_etl.extraction.shares import due
 from tokenboard_etl.landing import Landing
-from tokenboard_etl.periods import Window
-from tokenboard_etl.providers import openai, openrouter
+from tokenboard_etl.periods import Window, utc_day
+from tokenboard_etl.providers import openai, openai_accounts, openai_entities, openai_usage, openrouter
+from tokenboard_etl.providers.openai_entities import Project
 from tokenboard_etl.providers.wire import Fetch
 
 
@@ -50,7 +52,23 @@ class Report:
 
 
 async def _projects(reading: Reading) -> Days:
-    await openai.projects(reading.fetch)
+    await openai_entities.projects(reading.fetch)
+    return None
+
+
+def _of_projects(read: Callable[[Fetch, Sequence[Project]], Awaitable[None]]) -> Callable[[Reading], Awaitable[Days]]:
+    """Reads something of each project that is due today."""
+
+    async def read_due(reading: Reading) -> Days:
+        known = await openai_entities.projects(replay(reading.lists["projects"]))
+        await read(reading.fetch, due(known, utc_day(reading.began_at)))
+        return None
+
+    return read_due
+
+
+async def _admin_keys(reading: Reading) -> Days:
+    await openai_accounts.admin_keys(reading.fetch)
     return None
 
 
@@ -63,7 +81,14 @@ async def _costs_total(reading: Reading) -> Days:
 
 
 async def _completions(reading: Reading) -> Days:
-    return await openai.completions(reading.fetch, reading.window)
+    return await openai_usage.completions(reading.fetch, reading.window)
+
+
+def _other_usage(endpoint: str) -> Callable[[Reading], Awaitable[Days]]:
+    async def read(reading: Reading) -> Days:
+        return await openai_usage.other_usage(reading.fetch, endpoint, reading.window)
+
+    return read
 
 
 async def _keys(reading: Reading) -> Days:
@@ -93,10 +118,23 @@ async def _activity(reading: Reading) -> Days:
 
 
 _ALL = (
-    Report("openai", "projects", _projects, is_snapshot=True),
+    Report("openai", "projects", _projects, is_snapshot=True, optional=True),
+    Report("openai", "admin_keys", _admin_keys, is_snapshot=True, optional=True),
+    *(
+        Report("openai", name, _of_projects(read), is_snapshot=True, uses=("projects",), optional=True)
+        for name, read in (
+            ("service_accounts", openai_entities.service_accounts),
+            ("project_keys", openai_entities.project_keys),
+            ("spend_limits", openai_entities.spend_limits),
+        )
+    ),
     Report("openai", "costs", _costs),
     Report("openai", "costs_total", _costs_total),
     Report("openai", "completions", _completions),
+    *(
+        Report("openai", f"other_usage.{endpoint}", _other_usage(endpoint), optional=True)
+        for endpoint in openai_usage.OTHER_USAGE
+    ),
     Report("openrouter", "keys", _keys, is_snapshot=True),
     Report("openrouter", "credits", _credits, is_snapshot=True),
     Report("openrouter", "analytics", _analytics, uses=("keys",)),

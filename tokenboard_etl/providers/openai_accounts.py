@@ -11,10 +11,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from tokenboard_etl.providers.openai import PROVIDER, Listed, ListPage, listed
+from tokenboard_etl.providers.openai_buckets import PROVIDER
+from tokenboard_etl.providers.openai_lists import Listed, ListPage, listed
 from tokenboard_etl.providers.wire import Fetch, Request, Wire, WireAmount, read
 
 
@@ -35,21 +37,25 @@ class ServiceAccount(Wire):
     api_key: ServiceAccountKey | None
 
 
+class Enforcement(Wire):
+    status: str
+
+
 class SpendLimit(Wire):
     """`threshold_amount` is in whole cents of `currency`."""
 
     threshold_amount: int
     currency: str
     interval: str
+    enforcement: Enforcement | None = None
 
 
 class AdminKey(Listed):
     """`redacted_value` shows the first and last characters of the key; times are Unix seconds."""
 
-    name: str | None
     redacted_value: str
-    created_at: int
     expires_at: int | None = None
+    last_used_at: int | None = None
 
 
 class CreditGrant(Wire):
@@ -85,10 +91,12 @@ async def create_service_account(fetch: Fetch, project_id: str, name: str) -> Se
     return read(ServiceAccount, request, await fetch(request))
 
 
-async def spend_limit(fetch: Fetch, project_id: str) -> SpendLimit:
-    """The project's monthly hard limit. Raises ProviderRejected (404) where none is set."""
-    request = Request(PROVIDER, f"/organization/projects/{project_id}/spend_limit")
-    return read(SpendLimit, request, await fetch(request))
+async def spend_limit(fetch: Fetch, project_id: str) -> SpendLimit | None:
+    """The project's monthly hard limit; None where none is set. What only sends raises ProviderRejected (404) then."""
+    path = f"/organization/projects/{quote(project_id, safe='')}/spend_limit"
+    request = Request(PROVIDER, path, context={"project_id": project_id}, missing_is_none=True)
+    body = await fetch(request)
+    return None if body is None else read(SpendLimit, request, body)
 
 
 async def admin_keys(fetch: Fetch) -> list[AdminKey]:

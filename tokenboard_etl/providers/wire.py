@@ -45,7 +45,8 @@ class Request:
     `context` holds what is needed to read the rows later and is not in the body (for example which key hash a
     name in the answer stands for). `repeatable` says that sending it twice does no harm. `key_advice` replaces the
     usual advice where another kind of key is needed. `missing_is_outage`: a 404 means the provider is broken, never
-    "no data" (seen on /costs for a day). A body over `max_bytes` raises AnswerTooLarge and is not kept.
+    "no data" (seen on /costs for a day). `missing_is_none`: a 404 is an answer, nothing is set; a landing keeps it as
+    `null`. A body over `max_bytes` raises AnswerTooLarge and is not kept.
     """
 
     provider: str
@@ -56,6 +57,7 @@ class Request:
     context: Mapping[str, Any] = field(default_factory=dict)
     repeatable: bool = True
     missing_is_outage: bool = False
+    missing_is_none: bool = False
     key_advice: str = ""
     max_bytes: int | None = None
 

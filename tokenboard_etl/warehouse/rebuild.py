@@ -49,7 +49,11 @@ def newest_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
             SELECT load_id, connection_id, provider, report, CAST(started_at AS DATE), started_at, true
             FROM ops.loads
             WHERE result = 'loaded' AND load_id NOT IN (SELECT load_id FROM ops.load_days)
-                AND report IN ('projects', 'keys', 'credits')
+                AND EXISTS (
+                    SELECT 1 FROM duckdb_columns()
+                    WHERE schema_name = 'raw' AND table_name = provider || '_' || report
+                        AND column_name = 'snapshot_date'
+                )
         ),
         ranked AS (
             SELECT *, row_number() OVER (

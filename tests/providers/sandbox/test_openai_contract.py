@@ -94,6 +94,12 @@ def test_keys(openai: httpx.Client, openai_check: Any, project: dict[str, Any]) 
     admin = openai_check("get", "/organization/admin_api_keys", openai.get("/organization/admin_api_keys"))
     one = openai.get(f"/organization/admin_api_keys/{admin['data'][0]['id']}")
     openai_check("get", "/organization/admin_api_keys/{key_id}", one)
+    made = openai.post("/organization/admin_api_keys", json={"name": "second", "expires_in_seconds": 60})
+    openai_check("post", "/organization/admin_api_keys", made)
+    listed = openai_check("get", "/organization/admin_api_keys", openai.get("/organization/admin_api_keys"))
+    assert [key["name"] for key in listed["data"]] == ["Reporting", "second"]
+    assert listed["data"][1]["expires_at"] == listed["data"][1]["created_at"] + 60
+    assert "value" not in listed["data"][1]
 
 
 @pytest.mark.parametrize("of_project", [True, False])

@@ -10,11 +10,20 @@ from starlette.routing import Route
 
 from tokenboard_etl.providers.sandbox.draws import code
 from tokenboard_etl.providers.sandbox.exact_json import ExactJSON
-from tokenboard_etl.providers.sandbox.openai_http import OpenAIError, epoch_of, listing, organization, project_of
-from tokenboard_etl.providers.sandbox.openai_state import Key, ProjectState
+from tokenboard_etl.providers.sandbox.openai_http import (
+    OpenAIError,
+    body_of,
+    epoch_of,
+    listing,
+    organization,
+    project_of,
+    text_of,
+)
+from tokenboard_etl.providers.sandbox.openai_state import Key, OrganizationState, ProjectState
 from tokenboard_etl.providers.sandbox.state import sandbox_of
 
 _ACCESS = ("active", "inactive", "any")
+_LONGEST_LIFETIME_S = 31_536_000
 
 
 async def list_keys(request: Request) -> Response:
@@ -38,12 +47,29 @@ async def delete_key(request: Request) -> Response:
 
 
 async def list_admin_keys(request: Request) -> Response:
-    return listing(request, [_admin_key(request)])
+    org = organization(request)
+    return listing(request, [_admin_key(request), *(_made_admin_key(org, key) for key in org.admin_keys.values())])
+
+
+async def create_admin_key(request: Request) -> Response:
+    """A further admin key, for inventories: nothing in the sandbox opens with it."""
+    org, body, now = organization(request), await body_of(request), epoch_of(request)
+    name, lifetime = text_of(body, "name"), body.get("expires_in_seconds")
+    if lifetime is not None and (not isinstance(lifetime, int) or not 1 <= lifetime <= _LONGEST_LIFETIME_S):
+        raise OpenAIError(400, "expires_in_seconds must be from 1 to 31536000.", param="expires_in_seconds")
+    key_id = org.new_id("key_", 16)
+    value = f"sk-admin-SANDBOX-{code(40, key_id)}"
+    expires = None if lifetime is None else now + lifetime
+    key = org.admin_keys[key_id] = Key(key_id, name, f"sk-admin-...{value[-4:]}", now, None, None, expires)
+    return ExactJSON({**_made_admin_key(org, key), "value": value})
 
 
 async def get_admin_key(request: Request) -> Response:
+    org, key_id = organization(request), request.path_params["key_id"]
     key = _admin_key(request)
-    if request.path_params["key_id"] != key["id"]:
+    if key_id in org.admin_keys:
+        key = _made_admin_key(org, org.admin_keys[key_id])
+    elif key_id != key["id"]:
         raise OpenAIError(404, "No such admin API key", code="not_found")
     return ExactJSON(key)
 
@@ -53,6 +79,7 @@ ROUTES = [
     Route("/organization/projects/{project_id}/api_keys/{key_id}", get_key),
     Route("/organization/projects/{project_id}/api_keys/{key_id}", delete_key, methods=["DELETE"]),
     Route("/organization/admin_api_keys", list_admin_keys),
+    Route("/organization/admin_api_keys", create_admin_key, methods=["POST"]),
     Route("/organization/admin_api_keys/{key_id}", get_admin_key),
 ]
 
@@ -100,24 +127,30 @@ def _key_of(request: Request) -> tuple[ProjectState, Key]:
 
 
 def _admin_key(request: Request) -> dict[str, Any]:
+    """The key that everything is read with; in use right now."""
     org = organization(request)
     value = sandbox_of(request).world.admin_keys[org.org.id]
-    owner = org.org.people[0]
     created = int(org.org.projects[0].created_at.timestamp())
+    key = Key(f"key_{code(16, org.org.id, 'admin')}", "Reporting", f"sk-admin-...{value[-4:]}", created, None, None)
+    return {**_made_admin_key(org, key), "last_used_at": epoch_of(request)}
+
+
+def _made_admin_key(org: OrganizationState, key: Key) -> dict[str, Any]:
+    owner = org.org.people[0]
     return {
         "object": "organization.admin_api_key",
-        "id": f"key_{code(16, org.org.id, 'admin')}",
-        "name": "Reporting",
-        "redacted_value": f"sk-admin-...{value[-4:]}",
-        "created_at": created,
-        "expires_at": None,
-        "last_used_at": epoch_of(request),
+        "id": key.id,
+        "name": key.name,
+        "redacted_value": key.redacted_value,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "last_used_at": None,
         "owner": {
             "type": "user",
             "object": "organization.user",
             "id": owner.id,
             "name": owner.name,
-            "created_at": created,
+            "created_at": int(org.org.projects[0].created_at.timestamp()),
             "role": "owner",
         },
     }

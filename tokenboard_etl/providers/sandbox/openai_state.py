@@ -86,6 +86,7 @@ class OrganizationState:
     def __init__(self, seed: int, org: Organization) -> None:
         self.org = org
         self.budget = Budget()
+        self.admin_keys: dict[str, Key] = {}
         self.projects = {project.id: _project_state(project) for project in org.projects}
         self._seed = seed
         self._created = 0
