@@ -20,6 +20,7 @@ from tokenboard_etl.errors import LoadRefused, StorageFailed
 from tokenboard_etl.extraction import Failure, Report, Undertaking, extract_all, reports_of
 from tokenboard_etl.landing import Landing, complete_landings, failures
 from tokenboard_etl.periods import Window, utc_day
+from tokenboard_etl.providers.answers import Answers
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.warehouse.catalog import catalog
 from tokenboard_etl.warehouse.load import load_landing, loaded_ids, raw_table
@@ -154,7 +155,7 @@ def raw_assets(provider: str, *, snapshots: bool) -> dg.AssetsDefinition:
                 into = rows[asset_key(raw_table(provider, report.name))]
                 for landing in complete_landings(settings.landing_path, provider, report.name, without=known):
                     try:
-                        into.append(load_landing(warehouse, landing, settings.settle_time, accepted))
+                        into.append(load_landing(warehouse, landing, settings.settle_time, accepted, Answers(provider)))
                     except LoadRefused as refusal:
                         refusals.append(refusal)
         _raise_failures(settings, connections(settings, provider), wanted)

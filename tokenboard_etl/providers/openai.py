@@ -23,6 +23,7 @@ from pydantic import Field
 
 from tokenboard_etl.errors import AnswerTooLarge, LoadRefused, MalformedAnswer, PaginationStalled, ProviderRejected
 from tokenboard_etl.periods import ONE_DAY, Window, utc_day
+from tokenboard_etl.providers.buckets import bucket_envelope, days_that_fit, side_by_side
 from tokenboard_etl.providers.wire import Fetch, Request, Wire, WireAmount, read
 
 PROVIDER = "openai"
@@ -175,7 +176,9 @@ class _Report:
             ("limit", str(page_days)),
         ]
         max_bytes = MAX_BODY_BYTES if page_days > 1 else None  # a single day cannot be asked for in parts
-        return Request(PROVIDER, self.path, tuple(params), missing_is_outage=True, max_bytes=max_bytes)
+        return Request(
+            PROVIDER, self.path, tuple(params), missing_is_outage=True, max_bytes=max_bytes, envelope=bucket_envelope
+        )
 
 
 def _costs(group_by: tuple[str, ...]) -> _Report:
@@ -185,17 +188,20 @@ def _costs(group_by: tuple[str, ...]) -> _Report:
 async def _walk(fetch: Fetch, report: _Report, model: type[BucketPage[Row]], window: Window) -> frozenset[date]:
     """Reads all pages of a bucket report; returns the days that had a bucket.
 
-    A body that is too large halves the page size, and the walk begins anew at the first day it has not got.
+    A body that is too large tells how many days fit; the days that have not arrived are then asked for in parts of
+    that size, side by side.
     """
-    days, page_days = set[date](), report.page_days
-    while True:
+    days = set[date]()
+    try:
+        await _walk_pages(fetch, report.request(window, report.page_days), model, window, days)
+    except AnswerTooLarge as error:
         rest = Window(min((day for day in window.days() if day not in days), default=window.start), window.end)
-        try:
-            await _walk_pages(fetch, report.request(rest, page_days), model, rest, days)
-        except AnswerTooLarge:
-            page_days //= 2
-        else:
-            return frozenset(days)
+        smaller = replace(report, page_days=days_that_fit(error, min(report.page_days, len(list(rest.days())))))
+        parts = [_walk(fetch, smaller, model, part) for part in rest.chunks(smaller.page_days)]
+        for found in await side_by_side(parts):
+            for day in found:
+                _add(day, days, report.request(rest, smaller.page_days))
+    return frozenset(days)
 
 
 async def _walk_pages(
@@ -214,16 +220,20 @@ async def _walk_pages(
             what = f"the page token {page.next_page!r} came twice" if page.next_page else "next_page is missing"
             raise PaginationStalled(PROVIDER, request.endpoint, f"has_more is true and {what}")
         for day in _covered(page, request, window):
-            if day in days:
-                raise LoadRefused(
-                    f"{PROVIDER} {request.endpoint}: {day} came twice in one report. Counting it twice would bill it "
-                    "twice, so nothing of it was loaded."
-                )
-            days.add(day)
+            _add(day, days, request)
         if not page.has_more or not page.data or not page.next_page:
             return
         seen.add(page.next_page)
         request = replace(first, params=(*first.params, ("page", page.next_page)))
+
+
+def _add(day: date, days: set[date], request: Request) -> None:
+    if day in days:
+        raise LoadRefused(
+            f"{PROVIDER} {request.endpoint}: {day} came twice in one report. Counting it twice would bill it "
+            "twice, so nothing of it was loaded."
+        )
+    days.add(day)
 
 
 def _covered(page: BucketPage[Row], request: Request, window: Window) -> Iterable[date]:
@@ -235,12 +245,6 @@ def _covered(page: BucketPage[Row], request: Request, window: Window) -> Iterabl
                 f"{PROVIDER} {request.endpoint}: a bucket from {bucket.start_time} to {bucket.end_time} does not "
                 f"belong to the days asked for ({window}). Nothing of it was loaded; report this with the landed pages."
             )
-        for row in bucket.results:
-            if isinstance(row, CostRow) and row.amount.currency.lower() != "usd":
-                raise LoadRefused(
-                    f"{PROVIDER} {request.endpoint}: an amount of {day} is in {row.amount.currency!r}, not USD. "
-                    "Nothing of it was loaded; this system bills from US dollars."
-                )
         yield day
 
 

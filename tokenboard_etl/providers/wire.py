@@ -29,7 +29,9 @@ def _parse_count(value: object) -> object:
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
 
 
-WireCount = Annotated[int, BeforeValidator(_parse_count)]
+DigitText = BeforeValidator(_parse_count)
+WireCount = Annotated[int, DigitText]
+"""An integer that may come as its digits."""
 
 
 class Wire(BaseModel):
@@ -45,7 +47,8 @@ class Request:
     `context` holds what is needed to read the rows later and is not in the body (for example which key hash a
     name in the answer stands for). `repeatable` says that sending it twice does no harm. `key_advice` replaces the
     usual advice where another kind of key is needed. `missing_is_outage`: a 404 means the provider is broken, never
-    "no data" (seen on /costs for a day). A body over `max_bytes` raises AnswerTooLarge and is not kept.
+    "no data" (seen on /costs for a day). A body over `max_bytes` raises AnswerTooLarge and is not kept. `envelope`
+    reads a large body without its rows, which are then the load's to check.
     """
 
     provider: str
@@ -58,6 +61,7 @@ class Request:
     missing_is_outage: bool = False
     key_advice: str = ""
     max_bytes: int | None = None
+    envelope: Callable[[bytes], Any] | None = None
 
     @property
     def endpoint(self) -> str:

@@ -8,7 +8,7 @@ import duckdb
 
 from tokenboard_etl.landing import Landing
 
-MAX_BODY_BYTES = 512 * 1024 * 1024
+LEAST_BUFFER_BYTES = 1024 * 1024
 
 
 def expose_pages(connection: duckdb.DuckDBPyConnection, landing: Landing) -> None:
@@ -29,12 +29,13 @@ def expose_pages(connection: duckdb.DuckDBPyConnection, landing: Landing) -> Non
         )
         return
     connection.execute("SET VARIABLE landed_files = $1", [files])
+    largest = max(page.bytes for page in landing.pages) + 1  # the reader takes twice as much, for each thread
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP VIEW landed AS
         SELECT page_no, path, context, json AS body
         FROM read_json_objects(getvariable('landed_files'), format = 'unstructured', compression = 'zstd',
-            filename = true, maximum_object_size = {MAX_BODY_BYTES}) AS object
+            filename = true, maximum_object_size = {max(largest, LEAST_BUFFER_BYTES)}) AS object
         JOIN landed_page ON landed_page.file = object.filename
         """  # noqa: S608 - a number of ours
     )
