@@ -430,7 +430,7 @@ def test_bodies_that_are_too_large_are_asked_for_in_smaller_pages(live: Any, lar
 
             async def fetch(request: Request) -> Any:
                 if int(dict(request.params)["limit"]) > limit:
-                    assert request.max_bytes == 32 * 1024 * 1024
+                    assert request.max_bytes == openai.MAX_BODY_BYTES
                     raise AnswerTooLarge("openai", request.endpoint, "too large")
                 return await server.fetch(request)
 

@@ -28,8 +28,8 @@ SELECT
     coalesce(row.line_item, '') AS line_item,
     coalesce(row.api_key_id, '') AS api_key_id,
     CASE WHEN count(cost_usd) = count(*) THEN sum(cost_usd) END AS cost_usd,
-    CASE WHEN count(DISTINCT coalesce(row.quantity_unit, '')) = 1 THEN sum(row.quantity) END AS quantity,
-    CASE WHEN count(DISTINCT coalesce(row.quantity_unit, '')) = 1 THEN max(row.quantity_unit) END AS quantity_unit,
+    CASE WHEN min(coalesce(row.quantity_unit, '')) = max(coalesce(row.quantity_unit, '')) THEN sum(row.quantity) END AS quantity,
+    CASE WHEN min(coalesce(row.quantity_unit, '')) = max(coalesce(row.quantity_unit, '')) THEN max(row.quantity_unit) END AS quantity_unit,
     count(*) AS provider_rows
 FROM cost
 GROUP BY 1, 2, 3, 4
