@@ -41,15 +41,13 @@ class Night:
 @contextmanager
 def served(folder: Path) -> Iterator[int]:
     """A server process over a world; yields its port."""
-    server = subprocess.Popen(  # noqa: S603 - our own module
-        [sys.executable, "-m", "benchmarks.server", str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert server.stdout is not None  # noqa: S101 - asked for above
-        yield int(server.stdout.readline())
-    finally:
-        server.terminate()
-        server.wait()
+    command = [sys.executable, "-m", "benchmarks.server", str(folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - our own module
+        try:
+            assert server.stdout is not None  # noqa: S101 - asked for above
+            yield int(server.stdout.readline())
+        finally:
+            server.terminate()
 
 
 def run_night(size: Size, folder: Path) -> Night:
@@ -67,12 +65,15 @@ def run_night(size: Size, folder: Path) -> Night:
         }
         window = ["--from", str(size.dates[0]), "--to", str(size.dates[-1])]
         began = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-c", _COMMAND, "nightly", *window], env=environment, cwd=folder)  # noqa: S603
-        _, status, used = os.wait4(process.pid, 0)
+        with (folder / "nightly.log").open("wb") as log:
+            command = [sys.executable, "-c", _COMMAND, "nightly", *window]
+            process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)  # noqa: S603 - ours
+            _, status, used = os.wait4(process.pid, 0)
         wall_s = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"the nightly failed with status {process.returncode}")
+        said = (folder / "nightly.log").read_text()
+        raise SystemExit(f"{said}\nthe nightly failed with status {process.returncode}")
     rows = oracle.cost_rows + oracle.usage_rows
     exact = is_exact(folder / "home" / "warehouse.duckdb", oracle)
     cpu_s = used.ru_utime + used.ru_stime

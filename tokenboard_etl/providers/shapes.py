@@ -32,6 +32,9 @@ _LEAVES: dict[Any, Any] = {Decimal: int | float | _Literal, int: _Integer, Secre
 
 _PLACE = re.compile(r"(.*) - at `(\$[^`]*)`", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_UNTELLABLE = re.compile(r'["\\\x00-\x1f]')
+"""What no struct can have in the name of a field."""
+
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 
 Names = tuple[tuple[str, str], ...]
@@ -58,7 +61,7 @@ class Shape:
                 self._decoder.decode(body)
             except msgspec.ValidationError as error:
                 self._learn_or_refuse(str(error), body)
-            except (msgspec.DecodeError, RecursionError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise self._malformed("$", f"no JSON ({error})") from None
             else:
                 return
@@ -73,10 +76,16 @@ class Shape:
         if unknown is None:
             raise self._malformed(path, what)
         name = unknown[1]
+        if _UNTELLABLE.search(name):
+            raise self._malformed(path, "an unknown field whose name cannot be told")
         if (path, name) in self._names or len(self.unknown) == MAX_UNKNOWN_FIELDS:
             raise self._malformed(path, f"more than {MAX_UNKNOWN_FIELDS} unknown fields")
+        try:
+            kind = _type_at(body, at, name)
+        except (LookupError, msgspec.DecodeError):  # the name is written like a place
+            raise self._malformed(path, "an unknown field whose name cannot be told") from None
         self._names += ((path, name),)
-        self.unknown[redact(f"{path}.{name}")[:200]] = _type_at(body, at, name)
+        self.unknown[redact(f"{path}.{name}")[:200]] = kind
         self._decoder = _decoder(self._model, self._names)
 
     def _malformed(self, path: str, what: str) -> MalformedAnswer:
