@@ -11,6 +11,7 @@ from tokenboard_etl.errors import LoadRefused, TokenboardError
 from tokenboard_etl.extraction import REPORTS, Failure, Undertaking, extract_all
 from tokenboard_etl.landing import complete_landings, failures
 from tokenboard_etl.periods import Month, Window
+from tokenboard_etl.providers.answers import Answers
 from tokenboard_etl.rereads import READ_TOGETHER, before_closing, contradicting_days
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.warehouse.load import load_landing, loaded_ids
@@ -38,7 +39,8 @@ def load_pending(
     for report in reports:
         for landing in complete_landings(settings.landing_path, provider, report, without=known):
             try:
-                rows[report].append(load_landing(warehouse, landing, settings.settle_time, accepted_collapse))
+                loaded = load_landing(warehouse, landing, settings.settle_time, accepted_collapse, Answers(provider))
+                rows[report].append(loaded)
             except LoadRefused as refusal:
                 refusals.append(refusal)
     if refusals:

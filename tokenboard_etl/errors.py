@@ -124,7 +124,16 @@ class ProviderRejected(ProviderError):
 
 
 class AnswerTooLarge(ProviderError):
-    """One body is larger than the request allows; the walk goes on with smaller pages."""
+    """One body is larger than the request allows; the walk goes on with smaller pages.
+
+    `beginning` is what had arrived: it tells how much fits.
+    """
+
+    def __init__(
+        self, provider: str, endpoint: str, detail: str, *, request_id: str | None = None, beginning: bytes = b""
+    ) -> None:
+        self.beginning = beginning
+        super().__init__(provider, endpoint, detail, request_id=request_id)
 
 
 class MalformedAnswer(ProviderError):

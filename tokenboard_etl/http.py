@@ -21,6 +21,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 from pydantic import SecretStr
 from pydantic_core import from_json
 from tenacity import (
@@ -184,6 +185,7 @@ async def _body(request: Request, response: httpx.Response) -> bytes:
                 request.endpoint,
                 f"a body of more than {request.max_bytes} bytes",
                 request_id=_request_id(response),
+                beginning=b"".join(parts),
             )
     return b"".join(parts)
 
@@ -231,6 +233,12 @@ def _judge(request: Request, response: httpx.Response, body: bytes) -> Answer:
 
 def _cut_short(body: bytes) -> bool:
     """Whether a body ends in the middle of its JSON. One that is no JSON at all is not asked for again."""
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)  # to the end, and builds nothing
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    else:
+        return False
     try:
         from_json(body)
     except ValueError as error:

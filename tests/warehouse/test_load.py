@@ -284,6 +284,25 @@ def test_a_bad_amount_changes_nothing_at_all(land: Any, warehouse: duckdb.DuckDB
     assert costs(warehouse) == {at(FIRST): 5}
 
 
+@pytest.mark.parametrize("report", ["costs", "costs_total"])
+@pytest.mark.parametrize("currency", ["eur", "EUR", "", "us", "usdt", "cents", None])
+def test_another_currency_refuses_the_load(
+    land: Any, warehouse: duckdb.DuckDBPyConnection, report: str, currency: str | None
+) -> None:
+    other = {**row("2"), "amount": {"value": "2", "currency": currency}}
+    with pytest.raises(
+        LoadRefused, match=f"2026-06-02 is in '{currency or ('' if currency == '' else 'no currency')}', not USD"
+    ):
+        load_landing(warehouse, land({FIRST: [row("1")], SECOND: [row("1"), other]}, report=report))
+    assert costs(warehouse) == {}
+
+
+@pytest.mark.parametrize("currency", ["usd", "USD", "Usd"])
+def test_dollars_may_be_spelled_in_any_case(land: Any, warehouse: duckdb.DuckDBPyConnection, currency: str) -> None:
+    load_landing(warehouse, land({FIRST: [{**row("2"), "amount": {"value": "2", "currency": currency}}]}))
+    assert costs(warehouse) == {at(FIRST): 2}
+
+
 def test_an_absent_amount_changes_nothing_at_all(land: Any, warehouse: duckdb.DuckDBPyConnection) -> None:
     before = contents(warehouse, but="ops.loads")
     without = {**row("1"), "amount": {"currency": "usd"}}

@@ -12,7 +12,6 @@ Keys come without their value. Requests about single projects carry `project_id`
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import quote
@@ -21,6 +20,7 @@ from tokenboard_etl.errors import LoadRefused, ProviderRejected
 from tokenboard_etl.providers.openai_accounts import spend_limit
 from tokenboard_etl.providers.openai_buckets import PROVIDER
 from tokenboard_etl.providers.openai_lists import Listed, ListPage, listed
+from tokenboard_etl.providers.together import side_by_side
 from tokenboard_etl.providers.wire import Fetch, Request
 
 log = logging.getLogger("tokenboard.openai")
@@ -109,13 +109,7 @@ async def _each(of: Sequence[Project], read_one: Callable[[Project], Awaitable[N
             if not project.is_archived:
                 refused.append(refusal)
 
-    tasks = [asyncio.ensure_future(attempt(project)) for project in of]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await side_by_side([attempt(project) for project in of])
     if refused and len(refused) == sum(not project.is_archived for project in of):
         raise refused[0]
     for refusal in refused:

@@ -29,7 +29,9 @@ def _parse_count(value: object) -> object:
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
 
 
-WireCount = Annotated[int, BeforeValidator(_parse_count)]
+DigitText = BeforeValidator(_parse_count)
+WireCount = Annotated[int, DigitText]
+"""An integer that may come as its digits."""
 
 
 class Wire(BaseModel):
@@ -46,7 +48,8 @@ class Request:
     name in the answer stands for). `repeatable` says that sending it twice does no harm. `key_advice` replaces the
     usual advice where another kind of key is needed. `missing_is_outage`: a 404 means the provider is broken, never
     "no data" (seen on /costs for a day). `missing_is_none`: a 404 is an answer, nothing is set; a landing keeps it as
-    `null`. A body over `max_bytes` raises AnswerTooLarge and is not kept.
+    `null`. A body over `max_bytes` raises AnswerTooLarge and is not kept. `envelope` reads a large body without its
+    rows, which are then the load's to check.
     """
 
     provider: str
@@ -60,6 +63,7 @@ class Request:
     missing_is_none: bool = False
     key_advice: str = ""
     max_bytes: int | None = None
+    envelope: Callable[[bytes], Any] | None = None
 
     @property
     def endpoint(self) -> str:

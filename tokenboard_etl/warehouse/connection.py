@@ -23,6 +23,8 @@ from tokenboard_etl.warehouse.migrations import migrate
 log = logging.getLogger("tokenboard.warehouse")
 
 WAIT_SECONDS = 600
+MAX_THREADS = 4
+"""Each thread that reads landings holds a whole page, so memory would grow with the machine."""
 
 
 @contextmanager
@@ -75,10 +77,12 @@ def driver_errors(path: Path) -> Iterator[None]:
 
 
 def configure(connection: duckdb.DuckDBPyConnection) -> None:
-    """Settings every connection has: UTC, and nothing is downloaded or loaded at run time."""
+    """Settings every connection has: UTC, nothing is downloaded or loaded at run time, and no more than MAX_THREADS."""
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET allow_community_extensions = false")
+    connection.execute("SET enable_progress_bar = false")
+    connection.execute(f"SET threads = {min(MAX_THREADS, os.cpu_count() or 1)}")
 
 
 @contextmanager

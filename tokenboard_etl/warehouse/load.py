@@ -17,6 +17,7 @@ from tokenboard_etl.errors import LoadRefused
 from tokenboard_etl.landing import Landing
 from tokenboard_etl.periods import Month, utc_day
 from tokenboard_etl.warehouse.connection import transaction
+from tokenboard_etl.warehouse.drift import Contract, check_pages, record_unknown
 from tokenboard_etl.warehouse.pages import expose_pages
 from tokenboard_etl.warehouse.restatements import find_collapse, is_restated, record_restatements
 from tokenboard_etl.warehouse.sql_files import quoted, read_sql
@@ -49,17 +50,24 @@ def load_landing(
     landing: Landing,
     settle_time: timedelta = SETTLE_TIME,
     accepted_reason: str | None = None,
+    contract: Contract | None = None,
 ) -> int:
     """Loads one landing that is not loaded yet; returns the raw rows written.
 
-    Raises LoadRefused, with the old figures untouched, where a figure that must be there is not or does not fit, or
-    where settled money collapsed and `accepted_reason` does not say why that is right. A refused landing is recorded
-    as such and not tried again: the next read of the same days takes its place.
+    Raises LoadRefused, with the old figures untouched, where a figure that must be there is not or does not fit,
+    where a field is not what `contract` says, or where settled money collapsed and `accepted_reason` does not say why
+    that is right. A refused landing is recorded as such and not tried again: the next read of the same days takes its
+    place. Without a `contract` only checksums and figures are checked.
     """
-    landing.verify()
     try:
+        if contract is None:
+            landing.verify()
+        else:
+            check_pages(landing, contract)
         with _figures_required(landing), transaction(connection):
             rows = _load(connection, landing, settle_time, accepted_reason)
+            if contract is not None:
+                record_unknown(connection, landing, contract)
     except LoadRefused:
         with transaction(connection):
             _record_load(connection, landing, 0, "refused", None)

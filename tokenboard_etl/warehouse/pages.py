@@ -8,11 +8,14 @@ import duckdb
 
 from tokenboard_etl.landing import Landing
 
-MAX_BODY_BYTES = 512 * 1024 * 1024
+LEAST_BUFFER_BYTES = 1024 * 1024
 
 
 def expose_pages(connection: duckdb.DuckDBPyConnection, landing: Landing) -> None:
-    """Makes the bodies readable as the table `landed` (page_no, path, context, body), read by DuckDB itself."""
+    """Makes the bodies readable as the table `landed` (page_no, path, context, body), read by DuckDB itself.
+
+    What is known of a page is looked up by its file, not joined: a join may keep all bodies in memory at once.
+    """
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE landed_page (file VARCHAR, page_no BIGINT, path VARCHAR, context JSON)"
     )
@@ -30,11 +33,17 @@ def expose_pages(connection: duckdb.DuckDBPyConnection, landing: Landing) -> Non
         return
     connection.execute("SET VARIABLE landed_files = $1", [files])
     connection.execute(
+        "SET VARIABLE landed_pages = (SELECT map(list(file), list(row(page_no, path, context))) FROM landed_page)"
+    )
+    buffer = max(LEAST_BUFFER_BYTES, max(page.bytes for page in landing.pages) + 1)  # each thread takes it twice
+    connection.execute(
         f"""
         CREATE OR REPLACE TEMP VIEW landed AS
-        SELECT page_no, path, context, json AS body
-        FROM read_json_objects(getvariable('landed_files'), format = 'unstructured', compression = 'zstd',
-            filename = true, maximum_object_size = {MAX_BODY_BYTES}) AS object
-        JOIN landed_page ON landed_page.file = object.filename
+        SELECT page[1] AS page_no, page[2] AS path, page[3] AS context, body
+        FROM (
+            SELECT json AS body, getvariable('landed_pages')[filename] AS page
+            FROM read_json_objects(getvariable('landed_files'), format = 'unstructured', compression = 'zstd',
+                filename = true, maximum_object_size = {buffer})
+        )
         """  # noqa: S608 - a number of ours
     )

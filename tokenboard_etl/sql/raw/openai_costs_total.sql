@@ -3,12 +3,22 @@
 -- owner: team:data
 -- The control total: asked for apart, without grouping.
 WITH bucket AS (
-    SELECT unnest(from_json(body, '{"data": [{"start_time": "BIGINT", "results": [{"amount": {"value": "DECIMAL(38,18)"}}]}]}').data) AS bucket
+    SELECT unnest(from_json(body, '{"data": [{"start_time": "BIGINT", "results": [{
+        "amount": {"value": "DECIMAL(38,18)", "currency": "VARCHAR"}}]}]}').data) AS bucket
     FROM landed
 ),
-cost AS (
+result AS (
     SELECT make_timestamp(bucket.start_time * 1000000)::DATE AS usage_date, unnest(bucket.results) AS row FROM bucket
+),
+cost AS (
+    SELECT
+        usage_date,
+        CASE WHEN lower(row.amount.currency) = 'usd' THEN row.amount.value
+            ELSE CAST(error('an amount of ' || usage_date || ' is in ''' || coalesce(row.amount.currency, 'no currency')
+                || ''', not USD; this system bills from US dollars') AS DECIMAL(38, 18))
+        END AS cost_usd
+    FROM result
 )
-SELECT usage_date, CASE WHEN count(row.amount.value) = count(*) THEN sum(row.amount.value) END AS cost_usd
+SELECT usage_date, CASE WHEN count(cost_usd) = count(*) THEN sum(cost_usd) END AS cost_usd
 FROM cost
 GROUP BY 1
