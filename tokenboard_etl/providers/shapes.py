@@ -28,6 +28,7 @@ MAX_UNKNOWN_FIELDS = 200
 _Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Digits = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{1,18}\Z")]
 _Literal = Annotated[str, msgspec.Meta(pattern=r"\A-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")]
+# Values are only held against their types; DuckDB reads the digits.
 _LEAVES: dict[Any, Any] = {Decimal: int | float | _Literal, int: _Integer, SecretStr: str, Any: msgspec.Raw}
 
 _PLACE = re.compile(r"(.*) - at `(\$[^`]*)`", re.DOTALL)
