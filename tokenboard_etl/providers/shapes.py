@@ -124,7 +124,7 @@ def _struct(model: type[BaseModel], path: str, unknown: Names) -> type[msgspec.S
         fields.append((name, kind) if info.is_required() else (name, kind, None))
     names = {name: info.alias or name for name, info in model.model_fields.items()}
     for number, (where, name) in enumerate(unknown):
-        if where == path:
+        if where == path and name not in names.values():
             fields.append((f"unknown_{number}", msgspec.Raw, msgspec.Raw()))
             names[f"unknown_{number}"] = name
     return msgspec.defstruct(
