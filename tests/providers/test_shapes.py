@@ -195,6 +195,16 @@ def test_a_name_from_outside_cannot_imitate_a_path() -> None:
         Shape("openai", "GET /x", Small).check(json.dumps({"id": "1", **many}).encode())
 
 
+def test_a_field_that_is_documented_and_read_is_read() -> None:
+    class Small(Wire):
+        id: str
+
+    checked = Shape("openai", "GET /x", Small, (("$", "id"), ("$", "more"), ("$", "more")))
+    checked.check(b'{"id": "1", "more": 1}')
+    with pytest.raises(MalformedAnswer, match=r"\$\.id"):
+        checked.check(b'{"id": 1}')
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"<html>", b'{"id": NaN}', b'{"id": "\xff"}', b"[" * 100_000])
 def test_what_is_no_json_is_refused(body: bytes) -> None:
     class Small(Wire):

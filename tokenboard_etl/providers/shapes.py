@@ -28,6 +28,7 @@ MAX_UNKNOWN_FIELDS = 200
 _Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Digits = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{1,18}\Z")]
 _Literal = Annotated[str, msgspec.Meta(pattern=r"\A-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")]
+# Values are only held against their types; DuckDB reads the digits.
 _LEAVES: dict[Any, Any] = {Decimal: int | float | _Literal, int: _Integer, SecretStr: str, Any: msgspec.Raw}
 
 _PLACE = re.compile(r"(.*) - at `(\$[^`]*)`", re.DOTALL)
@@ -123,7 +124,7 @@ def _struct(model: type[BaseModel], path: str, unknown: Names) -> type[msgspec.S
         fields.append((name, kind) if info.is_required() else (name, kind, None))
     names = {name: info.alias or name for name, info in model.model_fields.items()}
     for number, (where, name) in enumerate(unknown):
-        if where == path:
+        if where == path and name not in names.values():
             fields.append((f"unknown_{number}", msgspec.Raw, msgspec.Raw()))
             names[f"unknown_{number}"] = name
     return msgspec.defstruct(
