@@ -77,12 +77,17 @@ def landing_assets(provider: str, *, snapshots: bool) -> dg.AssetsDefinition:
         about = Undertaking(
             window, settings.landing_path, lambda: settings.now, context.run.run_id, interrupted_runs(context, settings)
         )
-        outcomes = asyncio.run(extract_all(connections(settings, provider), wanted, about))
+        outcomes = asyncio.run(extract_all(_accounts(settings, provider), wanted, about))
         for key in keys:
             if key in context.selected_asset_keys:
                 yield from _results(key, window, [each for each in outcomes if _key_of(each) == key])
 
     return land
+
+
+def _accounts(settings: Settings, provider: str) -> list[Connection]:
+    """Organizations and personal accounts: each report is read by the connections of its mode."""
+    return [*connections(settings, provider), *connections(settings, provider, mode="personal")]
 
 
 def _key_of(outcome: Landing | Failure) -> dg.AssetKey:
@@ -157,7 +162,7 @@ def raw_assets(provider: str, *, snapshots: bool) -> dg.AssetsDefinition:
                         into.append(load_landing(warehouse, landing, settings.settle_time, accepted))
                     except LoadRefused as refusal:
                         refusals.append(refusal)
-        _raise_failures(settings, connections(settings, provider), wanted)
+        _raise_failures(settings, _accounts(settings, provider), wanted)
         if refusals:
             raise refusals[0]
         for key, loaded in rows.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pydantic import SecretStr
 
@@ -12,16 +13,22 @@ from tokenboard_etl.errors import KeyMissing, KeyRefused
 from tokenboard_etl.http import Client
 from tokenboard_etl.settings import Settings
 
+Mode = Literal["organization", "personal"]
+
 
 @dataclass(frozen=True)
 class Connection:
-    """One account at one provider. `connection_id` names it in tables and folders; the key never shows."""
+    """One account at one provider. `connection_id` names it in tables and folders; the key never shows.
+
+    All reports of an `organization` are read, of a `personal` account the credit balance alone.
+    """
 
     connection_id: str
     provider: str
     base_url: str
     key: SecretStr
     headers: dict[str, str] = field(default_factory=dict)
+    mode: Mode = "organization"
 
     @property
     def fingerprint(self) -> str:
@@ -34,8 +41,8 @@ class Connection:
         return Client(self.base_url, self.key, headers=self.headers, slots=slots)
 
 
-def connections(settings: Settings, provider: str | None = None) -> list[Connection]:
-    """The configured connections (of one provider); the default one bears the provider's name."""
+def connections(settings: Settings, provider: str | None = None, mode: Mode = "organization") -> list[Connection]:
+    """The configured connections of a mode (and of one provider); the default one bears the provider's name."""
     found = []
     if settings.admin_key:
         _refuse_other_kinds(settings.admin_key)
@@ -43,7 +50,9 @@ def connections(settings: Settings, provider: str | None = None) -> list[Connect
         found.append(Connection("openai", "openai", settings.openai_base_url, settings.admin_key, organization))
     if key := settings.openrouter_management_key:
         found.append(Connection("openrouter", "openrouter", settings.openrouter_base_url, key))
-    return [connection for connection in found if provider in (None, connection.provider)]
+    if key := settings.openai_personal_key:
+        found.append(Connection("openai-personal", "openai", settings.openai_base_url, key, mode="personal"))
+    return [each for each in found if each.mode == mode and provider in (None, each.provider)]
 
 
 def require_connections(settings: Settings) -> list[Connection]:

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     openai_admin_key: SecretStr | None = Field(None, validation_alias="OPENAI_ADMIN_KEY")
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     openai_org_id: str | None = Field(None, validation_alias="OPENAI_ORG_ID")
+    openai_personal_key: SecretStr | None = Field(None, validation_alias="OPENAI_PERSONAL_KEY")
     openai_base_url: str = Field("https://api.openai.com/v1", validation_alias="OPENAI_BASE_URL")
     openrouter_management_key: SecretStr | None = Field(
         None, validation_alias=AliasChoices("OPENROUTER_MANAGEMENT_KEY", "OPENROUTER_PROVISIONING_KEY")
@@ -43,7 +44,7 @@ class Settings(BaseSettings):
     simulated_now: datetime | None = Field(None, validation_alias="TOKENBOARD_NOW")
     dagster_home: Path | None = Field(None, validation_alias="DAGSTER_HOME")
 
-    @field_validator("openai_admin_key", "openai_api_key", "openrouter_management_key")
+    @field_validator("openai_admin_key", "openai_api_key", "openai_personal_key", "openrouter_management_key")
     @classmethod
     def _a_key(cls, key: SecretStr | None) -> SecretStr | None:
         if key is None:

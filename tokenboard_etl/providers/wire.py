@@ -6,10 +6,11 @@ body and hands back the parsed JSON with every number exact.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
@@ -88,6 +89,33 @@ def encode(body: Mapping[str, Any]) -> bytes:
 
     text = json.dumps(body, ensure_ascii=False, default=marked)
     return re.sub(f'"{mark}([^"]*){mark}"', r"\1", text).encode()
+
+
+REQUESTS_AT_A_TIME = 4
+"""Of one report. More would wait for a slot while the time of their attempts runs."""
+
+
+async def side_by_side(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Runs requests that do not need each other, at most REQUESTS_AT_A_TIME of them at once.
+
+    The first error stops the others and is raised once they have stopped, so that nothing is landed after it.
+    """
+    slots = asyncio.Semaphore(REQUESTS_AT_A_TIME)
+
+    async def in_a_slot(each: Coroutine[Any, Any, None]) -> None:
+        async with slots:
+            await each
+
+    waiting = list(work)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for each in waiting:
+                group.create_task(in_a_slot(each))
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    finally:
+        for each in waiting:
+            each.close()  # those that never began
 
 
 W = TypeVar("W", bound=Wire)

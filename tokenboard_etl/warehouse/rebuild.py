@@ -49,7 +49,7 @@ def newest_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
             SELECT load_id, connection_id, provider, report, CAST(started_at AS DATE), started_at, true
             FROM ops.loads
             WHERE result = 'loaded' AND load_id NOT IN (SELECT load_id FROM ops.load_days)
-                AND report IN ('projects', 'keys', 'credits')
+                AND report IN ('projects', 'keys', 'credits', 'credit_grants')
         ),
         ranked AS (
             SELECT *, row_number() OVER (
