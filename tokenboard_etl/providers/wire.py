@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from tokenboard_etl.errors import MalformedAnswer
+from tokenboard_etl.errors import MalformedAnswer, TokenboardError
 from tokenboard_etl.money import parse_amount
 from tokenboard_etl.redaction import redact
 
@@ -98,24 +98,28 @@ REQUESTS_AT_A_TIME = 4
 async def side_by_side(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Runs requests that do not need each other, at most REQUESTS_AT_A_TIME of them at once.
 
-    The first error stops the others and is raised once they have stopped, so that nothing is landed after it.
+    After an error no further one begins; those under way are finished, so that their answers are kept, and then the
+    first error is raised.
     """
-    slots = asyncio.Semaphore(REQUESTS_AT_A_TIME)
+    slots, errors, waiting = asyncio.Semaphore(REQUESTS_AT_A_TIME), list[TokenboardError](), list(work)
 
     async def in_a_slot(each: Coroutine[Any, Any, None]) -> None:
         async with slots:
-            await each
+            if not errors:
+                try:
+                    await each
+                except TokenboardError as error:
+                    errors.append(error)
 
-    waiting = list(work)
     try:
         async with asyncio.TaskGroup() as group:
             for each in waiting:
                 group.create_task(in_a_slot(each))
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
     finally:
         for each in waiting:
             each.close()  # those that never began
+    if errors:
+        raise errors[0]
 
 
 W = TypeVar("W", bound=Wire)
