@@ -101,7 +101,7 @@ def test_keys_that_change_between_two_tries_are_neither_doubled_nor_lost(
 
 
 def test_an_interrupted_load_goes_on_with_the_lists_of_keys_it_began_with(
-    sandbox: RunningSandbox, settings: Settings, openrouter: Connection
+    sandbox: RunningSandbox, settings: Settings, openrouter: Connection, renamed: httpx.Client
 ) -> None:
     """Other lists would ask for other keys, and of those it did not ask for the load would say they spent nothing."""
     window = Window(date(2026, 6, 13), date(2026, 6, 15))
@@ -116,11 +116,15 @@ def test_an_interrupted_load_goes_on_with_the_lists_of_keys_it_began_with(
     with pytest.raises(ProviderUnavailable):
         read(gone, "analytics", settings.now)
     later = settings.now + timedelta(hours=1)
+    made = renamed.post("keys", json={"name": "made meanwhile"}).json()["data"]["hash"]
     assert read(openrouter, "keys", later).load_id != newest.load_id
     landing = read(openrouter, "analytics", later)
     manifest = json.loads((landing.folder / "manifest.json").read_bytes())
     assert manifest["uses"] == {"keys": newest.load_id, "keys_before": before.load_id}
     assert manifest["started_at"] == settings.now.isoformat()
+    asked_for = {key for page in landing.pages for key in page.context.get("key_names", {}).values()}
+    assert len(asked_for) > 60
+    assert made not in asked_for
 
 
 def test_a_key_that_was_refused_is_not_refused_from_disk_once_it_is_right(

@@ -28,9 +28,11 @@ from tokenboard_etl.providers.wire import Request
 from tokenboard_etl.settings import load_settings
 from tokenboard_etl.warehouse.load import load_landing
 from tokenboard_etl.warehouse.models import build_models
+from tokenboard_etl.warehouse.rebuild import rebuild
 
 ACCOUNT = "openai-personal"
 GRANTS = {"credit_grants"}
+TABLES = ("balances", "grants", "personal_spend")
 
 
 @pytest.fixture
@@ -89,7 +91,7 @@ def test_a_refused_snapshot_is_unknown_with_the_reason_and_never_zero(
     nights = [datetime(2026, 5, day, 2, tzinfo=UTC) for day in (4, 5, 6)]
     night(nights[0], None, "openai", GRANTS, OPENAI_PERSONAL_KEY=session)
     night(nights[1], None, "openai", GRANTS, OPENAI_PERSONAL_KEY="sk-an-old-user-key")
-    night(nights[2], None, "openai", GRANTS, OPENAI_PERSONAL_KEY=session)
+    tonight = night(nights[2], None, "openai", GRANTS, OPENAI_PERSONAL_KEY=session)
     rows = warehouse.execute(
         """
         SELECT snapshot_date, used_usd IS NULL, granted_usd IS NULL, available_usd IS NULL, span_days,
@@ -106,6 +108,9 @@ def test_a_refused_snapshot_is_unknown_with_the_reason_and_never_zero(
     assert "must be made with a session key" in rows[1][-1]
     assert "sk-an-old-user-key" not in rows[1][-1]
     assert [(day, span) for day, _, _, span in spend(warehouse)] == [(date(2026, 5, 3), None), (date(2026, 5, 5), 2)]
+    credits = {name: warehouse.execute(f"FROM credits.{name} ORDER BY ALL").fetchall() for name in TABLES}
+    rebuild(warehouse, tonight.landing_path, tonight.now, 4)
+    assert credits == {name: warehouse.execute(f"FROM credits.{name} ORDER BY ALL").fetchall() for name in TABLES}
     night(nights[1] + timedelta(hours=5), None, "openai", GRANTS, OPENAI_PERSONAL_KEY=session)
     told = warehouse.execute("SELECT count(*), count(used_usd) FROM credits.balances").fetchall()
     assert told == [(3, 3)], "told later on the same day"
