@@ -108,9 +108,9 @@ def test_a_refused_snapshot_is_unknown_with_the_reason_and_never_zero(
     assert "must be made with a session key" in rows[1][-1]
     assert "sk-an-old-user-key" not in rows[1][-1]
     assert [(day, span) for day, _, _, span in spend(warehouse)] == [(date(2026, 5, 3), None), (date(2026, 5, 5), 2)]
-    credits = {name: warehouse.execute(f"FROM credits.{name} ORDER BY ALL").fetchall() for name in TABLES}
+    kept = {name: warehouse.execute(f"FROM credits.{name} ORDER BY ALL").fetchall() for name in TABLES}
     rebuild(warehouse, tonight.landing_path, tonight.now, 4)
-    assert credits == {name: warehouse.execute(f"FROM credits.{name} ORDER BY ALL").fetchall() for name in TABLES}
+    assert kept == {name: warehouse.execute(f"FROM credits.{name} ORDER BY ALL").fetchall() for name in TABLES}
     night(nights[1] + timedelta(hours=5), None, "openai", GRANTS, OPENAI_PERSONAL_KEY=session)
     told = warehouse.execute("SELECT count(*), count(used_usd) FROM credits.balances").fetchall()
     assert told == [(3, 3)], "told later on the same day"
@@ -146,7 +146,7 @@ class Ledger:
     """The account's own books: what was truly spent, and what each grant shows after it."""
 
     grants: dict[str, list[Any]] = field(default_factory=dict)  # id: [granted, used, expires on, write off, drop]
-    spent: Fraction = Fraction(0)
+    seen: set[str] = field(default_factory=set)
 
     def pay(self, day: date, amount: int) -> None:
         for grant in self.grants.values():
@@ -154,7 +154,11 @@ class Ledger:
                 paid = min(amount, grant[0] - grant[1])
                 grant[1] += paid
                 amount -= paid
-                self.spent += Fraction(paid, 10_000)
+
+    def traceable(self, day: date) -> Fraction:
+        """What was ever spent, without what was paid from grants that were gone before anybody saw them."""
+        used = (g[1] for name, g in self.grants.items() if name in self.seen or not (g[4] and g[2] <= day))
+        return Fraction(sum(used), 10_000)
 
     def shown(self, day: date) -> bytes:
         data = []
@@ -163,6 +167,7 @@ class Ledger:
                 continue
             if expires <= day and writes_off:
                 used = granted
+            self.seen.add(name)
             epoch = int(datetime(expires.year, expires.month, expires.day, tzinfo=UTC).timestamp())
             data.append(
                 f'{{"id": "{name}", "grant_amount": {Decimal(granted).scaleb(-4):f},'
@@ -185,7 +190,7 @@ def test_neither_an_expiry_nor_a_top_up_looks_like_spend(
         warehouse.execute(f"DELETE FROM {table}")
     root, ledger = tmp_path_factory.mktemp("landing"), Ledger()
     truth: dict[date, tuple[Fraction, bool]] = {}
-    told: tuple[date, Fraction] | None = None
+    told: Fraction | None = None
     ambiguous = False
     for number, (amount, bought, is_told) in enumerate(days):
         day = START + timedelta(days=number)
@@ -200,9 +205,10 @@ def test_neither_an_expiry_nor_a_top_up_looks_like_spend(
             opened = begin(root, ACCOUNT, "openai", "credit_grants", window, now)
             opened.add(Request("openai", "/dashboard/billing/credit_grants"), Answer(200, ledger.shown(day), None), now)
             load_landing(warehouse, opened.complete(None, now))
-            if told:
-                truth[day - timedelta(days=1)] = (ledger.spent - told[1], ambiguous)
-            told, ambiguous = (day, ledger.spent), False
+            spent = ledger.traceable(day)
+            if told is not None:
+                truth[day - timedelta(days=1)] = (spent - told, ambiguous)
+            told, ambiguous = spent, False
         ledger.pay(day, amount)
     build_models(warehouse, datetime(2026, 4, 1, tzinfo=UTC), 4)
     rows = [row for row in spend(warehouse) if row[1] is not None]

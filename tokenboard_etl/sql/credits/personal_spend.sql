@@ -4,7 +4,7 @@
 -- owner: team:data
 -- A new grant is no spend, what is used of it is. The rest of a grant that expired is no spend: nothing is counted for a
 -- grant that left the list, nor for one that had expired and is suddenly shown as wholly used. How much of those was
--- really spent nobody tells; it is at most uncertain_usd.
+-- really spent nobody tells; it is at most uncertain_usd. A grant that came and went between two snapshots leaves no trace.
 -- column usage_date: Last whole UTC day before the snapshot; the span ends with it.
 -- column connection_id: The personal account.
 -- column spend_usd: Spent in the span, at least; NULL for the first snapshot: what was used before it has no date.
