@@ -16,7 +16,7 @@ from assets.partitions import daily, days_of_run, window_of
 from assets.resources import Surroundings
 from assets.resumption import interrupted_runs
 from assets.tables import asset_key, column_schema
-from tokenboard_etl.connections import connections
+from tokenboard_etl.connections import accounts, connections
 from tokenboard_etl.errors import StorageFailed
 from tokenboard_etl.extraction import Failure, Undertaking, extract_all, reports_of
 from tokenboard_etl.landing import Landing
@@ -78,7 +78,7 @@ def landing_assets(provider: str, *, snapshots: bool) -> dg.AssetsDefinition:
         about = Undertaking(
             window, settings.landing_path, lambda: settings.now, context.run.run_id, interrupted_runs(context, settings)
         )
-        outcomes = asyncio.run(extract_all(connections(settings, provider), wanted, about))
+        outcomes = asyncio.run(extract_all(accounts(settings, provider), wanted, about))
         for key in keys:
             if key in context.selected_asset_keys:
                 yield from _results(key, window, [each for each in outcomes if _key_of(each) == key])
@@ -158,7 +158,7 @@ def raw_assets(provider: str, *, snapshots: bool) -> dg.AssetsDefinition:
             if days and READ_TOGETHER[provider][-1] in wanted:
                 for connection in ours:
                     read_again_while_moving(warehouse, settings, connection, days, context.run.run_id)
-        raise_failures(settings, ours, wanted)
+        raise_failures(settings, accounts(settings, provider), wanted)
         for key in dict.fromkeys(wanted.values()):
             loaded = [count for name, counts in rows.items() if wanted[name] == key for count in counts]
             yield dg.MaterializeResult(asset_key=key, metadata={"loads": len(loaded), "rows_loaded": sum(loaded)})

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.partitions import PARTITION, RANGE_END, RANGE_START
-from tokenboard_etl.connections import connections
+from tokenboard_etl.connections import accounts
 from tokenboard_etl.landing import failures
 from tokenboard_etl.settings import Settings
 
@@ -25,7 +25,7 @@ def interrupted_runs(context: dg.AssetExecutionContext, settings: Settings) -> f
     """
     tags = {name: context.run.tags[name] for name in _WORK if name in context.run.tags}
     could_not_land = {
-        note.run for note in failures(settings.landing_path, [each.connection_id for each in connections(settings)])
+        note.run for note in failures(settings.landing_path, [each.connection_id for each in accounts(settings)])
     }
     chain = [context.run.run_id]
     for record in context.instance.get_run_records(

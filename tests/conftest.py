@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import hypothesis
 import pytest
 
+from tokenboard_etl.closing import bring_up_to_date
+from tokenboard_etl.connections import connections
+from tokenboard_etl.extraction import Failure, Undertaking, extract_all, reports_of
+from tokenboard_etl.landing import complete_landings
+from tokenboard_etl.periods import Window, utc_day
 from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sandbox
 from tokenboard_etl.settings import Settings, load_settings
+from tokenboard_etl.warehouse.connection import configure
+from tokenboard_etl.warehouse.load import load_landing, loaded_ids
+from tokenboard_etl.warehouse.migrations import migrate
 
 ROOT = Path(__file__).parents[1]
 CONTRACTS = ROOT.parent / "shared" / "contracts"
@@ -43,6 +54,9 @@ def _refuse_foreign_sockets(event: str, args: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_refuse_foreign_sockets)
+
+hypothesis.settings.register_profile("unhurried", deadline=None)  # how long an example takes is no property of ours
+hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -120,3 +134,49 @@ def price_server() -> Iterator[PriceServer]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+Night = Callable[..., Settings]
+
+
+@pytest.fixture
+def warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty warehouse in memory."""
+    connection = duckdb.connect()
+    configure(connection)
+    migrate(connection)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def night(sandbox: RunningSandbox, tmp_path: Path, warehouse: duckdb.DuckDBPyConnection) -> Iterator[Night]:
+    """Reads, loads and models some reports at an instant, without Dagster and without the limit of queries a minute.
+
+    `home` names where landings are kept; `more` are further settings.
+    """
+    limit, sandbox.sandbox.analytics_per_minute = sandbox.sandbox.analytics_per_minute, None
+
+    def read(
+        now: datetime, window: Window | None, provider: str, names: set[str], home: str = "home", **more: str
+    ) -> Settings:
+        sandbox.set_clock(now)
+        tonight = load_settings(
+            **sandbox.env(), **more, TOKENBOARD_HOME=str(tmp_path / home), TOKENBOARD_NOW=now.isoformat()
+        )
+        ours = [*connections(tonight, provider), *connections(tonight, provider, mode="personal")]
+        today = Window.of_days(utc_day(now), utc_day(now))
+        for snapshots, days in ((True, today), (False, window or today)):
+            wanted = [each for each in reports_of(provider, snapshots=snapshots) if each.name in names]
+            about = Undertaking(days, tonight.landing_path, lambda: now)
+            outcomes = asyncio.run(extract_all(ours, wanted, about))
+            assert [each.error for each in outcomes if isinstance(each, Failure)] == []
+            for report in wanted:
+                known = loaded_ids(warehouse)
+                for landing in complete_landings(tonight.landing_path, provider, report.name, without=known):
+                    load_landing(warehouse, landing, tonight.settle_time)
+        bring_up_to_date(warehouse, tonight)
+        return tonight
+
+    yield read
+    sandbox.sandbox.analytics_per_minute = limit

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tokenboard_etl.connections import Connection, connections
 from tokenboard_etl.errors import KeyRefused, ProviderUnavailable
 from tokenboard_etl.extraction import extract
 from tokenboard_etl.http import Answer, Client
-from tokenboard_etl.landing import begin
+from tokenboard_etl.landing import Landing, begin
 from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.providers.wire import Request
@@ -97,6 +98,33 @@ def test_keys_that_change_between_two_tries_are_neither_doubled_nor_lost(
     with duckdb.connect(settings.warehouse_path) as warehouse:
         sums = warehouse.execute("SELECT key_hash, sum(cost_usd) FROM raw.openrouter_analytics GROUP BY 1").fetchall()
     assert {key: cost for key, cost in sums if cost} == {key: cost for key, cost in expected.items() if cost}
+
+
+def test_an_interrupted_load_goes_on_with_the_lists_of_keys_it_began_with(
+    sandbox: RunningSandbox, settings: Settings, openrouter: Connection, renamed: httpx.Client
+) -> None:
+    """Other lists would ask for other keys, and of those it did not ask for the load would say they spent nothing."""
+    window = Window(date(2026, 6, 13), date(2026, 6, 15))
+
+    def read(connection: Connection, report: str, now: datetime) -> Landing:
+        sandbox.set_clock(now)
+        return asyncio.run(extract(connection, report, window, settings.landing_path, lambda: now))
+
+    before = read(openrouter, "keys", settings.now - timedelta(days=3))
+    newest = read(openrouter, "keys", settings.now)
+    gone = Interrupted("openrouter", "openrouter", openrouter.base_url, openrouter.key, requests=2)
+    with pytest.raises(ProviderUnavailable):
+        read(gone, "analytics", settings.now)
+    later = settings.now + timedelta(hours=1)
+    made = renamed.post("keys", json={"name": "made meanwhile"}).json()["data"]["hash"]
+    assert read(openrouter, "keys", later).load_id != newest.load_id
+    landing = read(openrouter, "analytics", later)
+    manifest = json.loads((landing.folder / "manifest.json").read_bytes())
+    assert manifest["uses"] == {"keys": newest.load_id, "keys_before": before.load_id}
+    assert manifest["started_at"] == settings.now.isoformat()
+    asked_for = {key for page in landing.pages for key in page.context.get("key_names", {}).values()}
+    assert len(asked_for) > 60
+    assert made not in asked_for
 
 
 def test_a_key_that_was_refused_is_not_refused_from_disk_once_it_is_right(

@@ -59,6 +59,11 @@ def connections(settings: Settings, provider: str | None = None, mode: Mode = "o
     return found
 
 
+def accounts(settings: Settings, provider: str | None = None) -> list[Connection]:
+    """Organizations and personal accounts: each report is read by the connections of its mode."""
+    return [*connections(settings, provider), *connections(settings, provider, mode="personal")]
+
+
 def ours(settings: Settings) -> list[Connection]:
     """The organizations and accounts whose spend is billed; a tenant's own is shown, never invoiced."""
     return [connection for connection in connections(settings) if connection.tenant_id is None]

@@ -15,7 +15,7 @@ from enum import IntEnum
 import duckdb
 
 from tokenboard_etl.connecting import examine as examine_key
-from tokenboard_etl.connections import Connection, connections
+from tokenboard_etl.connections import Connection, accounts
 from tokenboard_etl.errors import ConfigurationError, TokenboardError
 from tokenboard_etl.landing import failures
 from tokenboard_etl.periods import ONE_DAY, utc_day
@@ -92,7 +92,7 @@ def horizons(published: duckdb.DuckDBPyConnection, today: date) -> list[Horizon]
 def examine(settings: Settings) -> list[Finding]:
     """Asks every provider about its key, and looks at what was read and what was not."""
     try:
-        known = [*connections(settings), *connections(settings, mode="personal")]
+        known = accounts(settings)
     except ConfigurationError as error:
         return [Finding(Level.error, "connections", str(error))]
     read = [connection for connection in known if connection.mode == "organization"]

@@ -29,8 +29,8 @@ class Settings(BaseSettings):
     openai_admin_key: SecretStr | None = Field(None, validation_alias="OPENAI_ADMIN_KEY")
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     openai_org_id: str | None = Field(None, validation_alias="OPENAI_ORG_ID")
-    openai_base_url: str = Field("https://api.openai.com/v1", validation_alias="OPENAI_BASE_URL")
     openai_personal_key: SecretStr | None = Field(None, validation_alias="OPENAI_PERSONAL_KEY")
+    openai_base_url: str = Field("https://api.openai.com/v1", validation_alias="OPENAI_BASE_URL")
     openrouter_management_key: SecretStr | None = Field(
         None, validation_alias=AliasChoices("OPENROUTER_MANAGEMENT_KEY", "OPENROUTER_PROVISIONING_KEY")
     )

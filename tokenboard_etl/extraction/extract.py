@@ -33,12 +33,14 @@ from tokenboard_etl.landing import (
     read_landing,
     write_failure,
 )
-from tokenboard_etl.periods import Window
+from tokenboard_etl.periods import Window, start_of
 from tokenboard_etl.providers.wire import Fetch, Request
 
 log = logging.getLogger("tokenboard.extract")
 
 Clock = Callable[[], datetime]
+
+_BEFORE = "_before"
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,6 @@ async def land(connection: Connection, client: Client, report: Report, about: Un
 
 
 async def _land(connection: Connection, client: Client, report: Report, about: Undertaking) -> Landing:
-    lists = {name: _newest_list(about.root, connection.connection_id, name) for name in report.uses}
     opened = begin(
         about.root,
         connection.connection_id,
@@ -88,11 +89,14 @@ async def _land(connection: Connection, client: Client, report: Report, about: U
         about.window,
         about.clock(),
         account=connection.fingerprint,
-        uses={name: landing.load_id for name, landing in lists.items()},
+        uses=_lists_for(about, connection.connection_id, report),
         run=about.run,
     )
     try:
-        lists = {name: read_landing(opened.folder.parents[1] / name / load) for name, load in opened.uses.items()}
+        lists = {
+            role: read_landing(opened.folder.parents[1] / role.removesuffix(_BEFORE) / load)
+            for role, load in opened.uses.items()
+        }
         missing = next((f"{name}: {each.unavailable}" for name, each in lists.items() if each.unavailable), None)
         if missing:
             return opened.complete(_no_days(report), about.clock(), unavailable=missing)
@@ -131,16 +135,24 @@ def _set_aside(opened: OpenLanding, error: TokenboardError) -> None:
         error.args = (f"{error} The answer is kept in {folder}.",)
 
 
-def _newest_list(root: Path, connection_id: str, name: str) -> Landing:
-    found = newest_landing(root, connection_id, name)
-    if found is None:
-        raise LandingDamaged(f"No list of {connection_id} {name} was landed; read that report first.")
+def _lists_for(about: Undertaking, connection_id: str, report: Report) -> dict[str, str]:
+    """The loads a report is read with: `keys` the newest, `keys_before` the newest whole one when the window began."""
+    found = {}
+    for name in report.uses:
+        newest = newest_landing(about.root, connection_id, name)
+        if newest is None:
+            raise LandingDamaged(f"No list of {connection_id} {name} was landed; read that report first.")
+        found[name] = newest.load_id
+    for name in report.uses_before:
+        before = newest_landing(about.root, connection_id, name, finished_by=start_of(about.window.start))
+        if before is not None and before.unavailable is None:
+            found[name + _BEFORE] = before.load_id
     return found
 
 
 def _name_unconfirmed_days(connection: Connection, report: Report, window: Window, days: Days) -> None:
     """The provider left days out: they are not zero, they stay missing."""
-    if days is None or report.name == "activity":  # activity ends 30 days back, and gates nothing
+    if days is None or report.name.startswith("activity"):  # activity ends 30 days back, and gates nothing
         return
     left_out = [str(day) for day in window.days() if day not in days]
     if left_out:

@@ -14,14 +14,21 @@ from tokenboard_etl.extraction.bodies import replay
 from tokenboard_etl.extraction.shares import due
 from tokenboard_etl.landing import Landing
 from tokenboard_etl.periods import Window, utc_day
-from tokenboard_etl.providers import openai, openai_accounts, openai_entities, openai_usage, openrouter
+from tokenboard_etl.providers import (
+    openai,
+    openai_accounts,
+    openai_entities,
+    openai_usage,
+    openrouter,
+    openrouter_by_key,
+)
 from tokenboard_etl.providers.openai_entities import Project
 from tokenboard_etl.providers.wire import Fetch
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What reading a report has at hand. `lists` are the landings of the reports it `uses`, by report."""
+    """What reading a report has at hand. `lists` are the landings it is read with: `keys`, `keys_before`."""
 
     fetch: Fetch
     window: Window
@@ -37,7 +44,8 @@ Days = frozenset[date] | None
 class Report:
     """One report of a provider.
 
-    A snapshot says how things stand now and has no days. `uses` names snapshots it is read with. An `optional` one
+    A snapshot says how things stand now and has no days. `uses` names snapshots it is read with, `uses_before` those
+    it compares with how they stood when the window began: there may be none that old. An `optional` one
     may be refused (403), or not exist there (404): then it is unavailable, with the reason, and nothing fails.
     `mode` is the kind of connection that can read it.
     """
@@ -47,6 +55,7 @@ class Report:
     read: Callable[[Reading], Awaitable[Days]]
     is_snapshot: bool = False
     uses: tuple[str, ...] = ()
+    uses_before: tuple[str, ...] = ()
     optional: bool = False
     mode: str = "organization"
 
@@ -103,10 +112,24 @@ async def _credits(reading: Reading) -> Days:
 
 
 async def _analytics(reading: Reading) -> Days:
-    known = await openrouter.keys(replay(reading.lists["keys"]))
-    days = await openrouter.analytics(reading.fetch, reading.window, known)
-    await openrouter.refuse_taken_names(reading.fetch, known)
+    wanted = await _moved_keys(reading) if openrouter_by_key.is_short(reading.window) else await _all_keys(reading)
+    days = await openrouter.analytics(reading.fetch, reading.window, wanted)
+    await openrouter.refuse_taken_names(reading.fetch, wanted)
     return days
+
+
+async def _all_keys(reading: Reading) -> list[openrouter.KeyRef]:
+    return await openrouter.keys(replay(reading.lists["keys"]))
+
+
+async def _moved_keys(reading: Reading) -> list[openrouter.KeyRef]:
+    newest, before = reading.lists["keys"], reading.lists.get("keys_before")
+    return openrouter_by_key.moved(
+        await openrouter.key_list(replay(newest)),
+        newest.started_at,
+        await openrouter.key_list(replay(before)) if before else {},
+        reading.window,
+    )
 
 
 async def _analytics_total(reading: Reading) -> Days:
@@ -115,6 +138,16 @@ async def _analytics_total(reading: Reading) -> Days:
 
 async def _activity(reading: Reading) -> Days:
     return await openrouter.activity(reading.fetch, reading.window, reading.began_at)
+
+
+async def _activity_by_key(reading: Reading) -> Days:
+    wanted = await _moved_keys(reading)
+    return await openrouter_by_key.activity_by_key(reading.fetch, reading.window, reading.began_at, wanted)
+
+
+async def _credit_grants(reading: Reading) -> Days:
+    await openai_accounts.credit_grants(reading.fetch)
+    return None
 
 
 _ALL = (
@@ -135,11 +168,13 @@ _ALL = (
         Report("openai", f"other_usage.{endpoint}", _other_usage(endpoint), optional=True)
         for endpoint in openai_usage.OTHER_USAGE
     ),
+    Report("openai", "credit_grants", _credit_grants, is_snapshot=True, optional=True, mode="personal"),
     Report("openrouter", "keys", _keys, is_snapshot=True),
     Report("openrouter", "credits", _credits, is_snapshot=True),
-    Report("openrouter", "analytics", _analytics, uses=("keys",)),
+    Report("openrouter", "analytics", _analytics, uses=("keys",), uses_before=("keys",)),
     Report("openrouter", "analytics_total", _analytics_total),
     Report("openrouter", "activity", _activity),
+    Report("openrouter", "activity_by_key", _activity_by_key, uses=("keys",), uses_before=("keys",)),
 )
 
 REPORTS: Mapping[tuple[str, str], Report] = {(report.provider, report.name): report for report in _ALL}

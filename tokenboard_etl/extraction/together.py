@@ -55,7 +55,8 @@ async def extract_all(
                 attempt(connection, report)
                 for connection in connections
                 for report in reports
-                if bool(report.uses) is later and report.provider == connection.provider
+                if bool(report.uses) is later
+                and (report.provider, report.mode) == (connection.provider, connection.mode)
             ]
             outcomes += await asyncio.gather(*work)
     return outcomes

@@ -122,10 +122,18 @@ def complete_landings(root: Path, provider: str, report: str, *, without: Collec
     )
 
 
-def newest_landing(root: Path, connection_id: str, report: str) -> Landing | None:
-    """The complete load of a report that began last. Folders begin with the instant, so their order is time's."""
-    manifests = sorted((root / connection_id / report).glob(f"*/{MANIFEST}"))
-    return read_landing(manifests[-1].parent) if manifests else None
+def newest_landing(
+    root: Path, connection_id: str, report: str, *, finished_by: datetime | None = None
+) -> Landing | None:
+    """The complete load of a report that began last, of all or of those that were whole at an instant.
+
+    Folders begin with the instant, so their order is time's.
+    """
+    for manifest in sorted((root / connection_id / report).glob(f"*/{MANIFEST}"), reverse=True):
+        landing = read_landing(manifest.parent)
+        if finished_by is None or landing.finished_at <= finished_by:
+            return landing
+    return None
 
 
 def landing_of_runs(

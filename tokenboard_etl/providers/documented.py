@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _BUCKET = {"$": "object", "$.data[*]": "object start_time_iso end_time_iso"}
+_LIST = "object first_id"
 _ROW_EXTRAS = "organization_id organization_name project_name user_email api_source"
 
 DOCUMENTED: Mapping[tuple[str, str], Mapping[str, str]] = {
@@ -21,6 +22,25 @@ DOCUMENTED: Mapping[tuple[str, str], Mapping[str, str]] = {
         **_BUCKET,
         "$.data[*].results[*]": f"{_ROW_EXTRAS} input_text_tokens output_text_tokens input_cached_text_tokens "
         "input_cache_write_30m_tokens input_cache_write_12h_tokens",
+    },
+    **{
+        ("openai", f"/organization/usage/{endpoint}"): {
+            **_BUCKET,
+            "$.data[*].results[*]": f"{_ROW_EXTRAS} input_cache_write_30m_tokens input_cache_write_12h_tokens",
+        }
+        for endpoint in (
+            "embeddings moderations images audio_speeches audio_transcriptions vector_stores code_interpreter_sessions "
+            "file_search_calls web_search_calls decisions"
+        ).split()
+    },
+    ("openai", "/organization/projects/{}/service_accounts"): {"$": _LIST, "$.data[*]": "object api_key"},
+    ("openai", "/organization/projects/{}/api_keys"): {"$": _LIST, "$.data[*]": "object owner redacted_value scopes"},
+    ("openai", "/organization/projects/{}/spend_limit"): {"$": "object"},
+    ("openai", "/organization/admin_api_keys"): {"$": _LIST, "$.data[*]": "object owner"},
+    ("openai", "/dashboard/billing/credit_grants"): {
+        "$": "object total_paid_available",
+        "$.grants": "object",
+        "$.grants.data[*]": "object",
     },
     ("openrouter", "/key"): {
         "$.data": "limit limit_remaining limit_reset include_byok_in_limit usage usage_daily usage_weekly "

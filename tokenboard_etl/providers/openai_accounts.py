@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from urllib.parse import quote
 
 from pydantic import SecretStr
@@ -62,8 +61,8 @@ class CreditGrant(Wire):
     id: str
     grant_amount: WireAmount
     used_amount: WireAmount
-    effective_at: int | Decimal
-    expires_at: int | Decimal | None = None
+    effective_at: WireAmount
+    expires_at: WireAmount | None = None
 
 
 class CreditGrantList(Wire):

@@ -6,10 +6,12 @@
 | analytics | POST /analytics/query | UTC day x key x model, and UTC day x model | the truth of cost; 365 days back |
 | analytics_total | POST /analytics/query | UTC day | the control total: asked apart, not grouped |
 | activity | GET /activity | UTC day x model x endpoint | a cross-check; the last 30 completed days only |
+| activity_by_key | GET /activity?api_key_hash= | the same, per key | openrouter_by_key.py |
 | credits | GET /credits | account, as of now | bought and used |
 
 Analytics answers with key *names*. Names are no identity: keys are asked for by hash, in groups whose names
 differ, and the names asked for are written into the landing; an unexpected name makes us ask key by key.
+Which keys are asked for at all: openrouter_by_key.py.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from tokenboard_etl.providers.openrouter_wire import (
     Workspace,
     WorkspacePage,
 )
+from tokenboard_etl.providers.together import side_by_side
 from tokenboard_etl.providers.wire import Fetch, Request, read
 
 PROVIDER = "openrouter"
@@ -69,12 +72,17 @@ async def check_key(fetch: Fetch) -> None:
 
 
 async def keys(fetch: Fetch) -> list[KeyRef]:
-    """Every key of every workspace. Without a workspace the API lists only the default one's."""
-    found: dict[str, KeyRef] = {}
+    """Every key of every workspace."""
+    return [KeyRef(key.hash, key.name) for key in (await key_list(fetch)).values()]
+
+
+async def key_list(fetch: Fetch) -> dict[str, Key]:
+    """Every key by hash, with its counters. Without a workspace the API lists only the default one's."""
+    found: dict[str, Key] = {}
     for workspace in await workspaces(fetch):
         async for key in _keys_of(fetch, workspace):
-            found[key.hash] = KeyRef(key.hash, key.name)
-    return list(found.values())
+            found[key.hash] = key
+    return found
 
 
 async def create_key(fetch: Fetch, name: str, limit_usd: Decimal | None, limit_reset: str | None) -> KeyAnswer:
@@ -96,13 +104,18 @@ async def credits(fetch: Fetch) -> None:  # noqa: A001 - the report's name
 
 async def activity(fetch: Fetch, window: Window, now: datetime) -> frozenset[date]:
     """Usage per model and endpoint. Returns the days of the window that are inside the 30-day horizon."""
-    request = Request(PROVIDER, "/activity", missing_is_outage=True)
-    today = utc_day(now)
-    horizon = Window(today - timedelta(days=ACTIVITY_DAYS), today)
-    covered = frozenset(day for day in window.days() if day in horizon)
+    covered = days_of_activity(window, now)
     if covered:
+        request = Request(PROVIDER, "/activity", missing_is_outage=True)
         read(ActivityAnswer, request, await fetch(request))
     return covered
+
+
+def days_of_activity(window: Window, now: datetime) -> frozenset[date]:
+    """The days of a window that /activity still knows: the last 30 completed ones."""
+    today = utc_day(now)
+    horizon = Window(today - timedelta(days=ACTIVITY_DAYS), today)
+    return frozenset(day for day in window.days() if day in horizon)
 
 
 async def analytics_total(fetch: Fetch, window: Window) -> frozenset[date]:
@@ -112,22 +125,24 @@ async def analytics_total(fetch: Fetch, window: Window) -> frozenset[date]:
     return frozenset(window.days())
 
 
-async def analytics(fetch: Fetch, window: Window, known: Sequence[KeyRef]) -> frozenset[date]:
-    """Cost per model for the account, and per key and model for every known key."""
+async def analytics(fetch: Fetch, window: Window, wanted: Sequence[KeyRef]) -> frozenset[date]:
+    """Cost per model for the account, and per key and model for every wanted key."""
+    questions = []
     for part in window.chunks(QUERY_DAYS):
-        await _query(fetch, part, ("model",), {})
-        for group in groups_with_distinct_names(known):
-            await _query(fetch, part, ("api_key_id", "model"), {k.name: k.hash for k in group})
+        questions.append(_query(fetch, part, ("model",), {}))
+        for group in groups_with_distinct_names(wanted):
+            questions.append(_query(fetch, part, ("api_key_id", "model"), {k.name: k.hash for k in group}))
+    await side_by_side(questions)
     return frozenset(window.days())
 
 
-async def refuse_taken_names(fetch: Fetch, known: Sequence[KeyRef]) -> None:
-    """To be asked after `analytics`: raises LoadRefused if a key took another known key's name meanwhile.
+async def refuse_taken_names(fetch: Fetch, wanted: Sequence[KeyRef]) -> None:
+    """To be asked after `analytics`: raises LoadRefused if a key took another wanted key's name meanwhile.
 
     Analytics answers with names, so such a key's cost would stand under the other one. A name that nobody else
     had does no harm: it was unexpected, and its group was asked for key by key.
     """
-    names = {key.hash: key.name for key in known}
+    names = {key.hash: key.name for key in wanted}
     taken = set(names.values())
     for key in await keys(fetch):
         before = names.get(key.hash)

@@ -40,7 +40,12 @@ class Key(Wire):
     usage_weekly: WireAmount
     usage_monthly: WireAmount
     byok_usage: WireAmount
+    byok_usage_daily: WireAmount | None = None
+    byok_usage_weekly: WireAmount | None = None
+    byok_usage_monthly: WireAmount | None = None
+    include_byok_in_limit: bool | None = None
     created_at: str
+    expires_at: str | None = None
     workspace_id: str | None = None
 
 

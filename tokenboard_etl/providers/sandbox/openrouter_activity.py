@@ -60,8 +60,8 @@ def _days(request: Request, sandbox: Sandbox) -> list[date]:
 def _rows(request: Request, sandbox: Sandbox, day: date) -> Iterator[SpendRow]:
     key_hash = request.query_params.get("api_key_hash")
     workspace = request.query_params.get("workspace_id")
-    for row in sandbox.world.openrouter.rows(day, sandbox.now()):
-        if key_hash in (None, row.key_hash) and workspace in (None, row.workspace_id):
+    for row in sandbox.world.openrouter.rows(day, sandbox.now(), key_hash):
+        if workspace in (None, row.workspace_id):
             yield row
 
 

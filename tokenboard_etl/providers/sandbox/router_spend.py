@@ -66,13 +66,13 @@ class RouterSpend:
         for stream in account.streams:
             self._by_key.setdefault(stream.key_hash, []).append(stream)
 
-    def rows(self, day: date, seen_at: datetime) -> list[SpendRow]:
-        """Every stream with requests on a day, as visible at a moment."""
+    def rows(self, day: date, seen_at: datetime, key_hash: str | None = None) -> list[SpendRow]:
+        """Every stream (of one key, if one is given) with requests on a day, as visible at a moment."""
         if day < FIRST_DAY:
             return []
         return [
             self._row(stream, day, requests)
-            for stream in self._streams
+            for stream in (self._streams if key_hash is None else self._by_key.get(key_hash, ()))
             if (requests := self._visible(stream, day, seen_at))
         ]
 

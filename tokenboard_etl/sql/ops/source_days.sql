@@ -25,7 +25,8 @@ WITH bounds AS (
         max(CAST(ops.clock.as_of AS DATE)) - 1 AS last_day
     FROM ops.loads CROSS JOIN ops.clock
     WHERE report NOT IN (
-        'projects', 'service_accounts', 'project_keys', 'admin_keys', 'spend_limits', 'keys', 'credits')
+        'projects', 'service_accounts', 'project_keys', 'admin_keys', 'spend_limits', 'keys', 'credits',
+        'credit_grants')
     GROUP BY provider, connection_id, report
 ),
 spine AS (
