@@ -22,15 +22,16 @@ from chaos.tables import differences
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 
 LIFE, REQUESTS = "life", "requests"
+PAGES, RECORDS = "pages", "records of a run"
 FILES = {
-    "pages": "landing/*/*/*/page-*.json.zst",
+    PAGES: "landing/*/*/*/page-*.json.zst",
     "manifests": "landing/*/*/*/manifest.json",
     "databases of Dagster": "dagster/**/*.db",
-    "records of a run": "dagster/history/runs/*-*.db",
+    RECORDS: "dagster/history/runs/*-*.db",
 }
 """What a run makes on disk on its way."""
 
-_LINGER_S = {"records of a run": 0.5}
+_LINGER_S = {RECORDS: 0.5}
 """A run is recorded some time before it starts; after other files so short a time matters less."""
 
 STAGES = ("start", "land", "load", "models", "identities", "published")
@@ -66,11 +67,12 @@ class Moment:
 class Kills:
     """What a campaign did, and what it found wrong. `steps` counts the kills by the step they fell into.
 
-    It has had enough after so many kills, if each of the `stages` was hit.
+    It begins with the `first` kinds of moments, and has had enough after so many kills, if each stage was hit.
     """
 
     seed: int
     enough: int
+    first: Collection[str] = ()
     stages: Collection[str] = ()
     rounds: int = 0
     steps: Counter[str] = field(default_factory=Counter)
@@ -99,24 +101,26 @@ def run_undisturbed(path: Path, sandbox: RunningSandbox) -> Undisturbed:
     return Undisturbed(place, questions, {**seconds, LIFE: sum(seconds.values())}, counts)
 
 
-def moments(seed: int, undisturbed: Undisturbed) -> Iterator[Moment]:
-    """Endlessly many, each kind as often as every other: within each step, after so many requests, or files."""
-    drawn = random.Random(seed)
+def moments(seed: int, undisturbed: Undisturbed, first: Iterable[str] = ()) -> Iterator[Moment]:
+    """Endlessly many, each kind as often as every other: within each step, after so many requests, or files.
+
+    `first` are the kinds to begin with.
+    """
+    drawn, deck = random.Random(seed), list(first)
     while True:
-        deck = [*undisturbed.seconds, *undisturbed.counts]
-        drawn.shuffle(deck)
         for sign in deck:
             if sign in undisturbed.seconds:
                 yield Moment(sign, 1, drawn.uniform(0, undisturbed.seconds[sign]))
             else:
-                yield Moment(
-                    sign, drawn.randint(1, undisturbed.counts[sign]), drawn.uniform(0, _LINGER_S.get(sign, 0.02))
-                )
+                count, linger_s = undisturbed.counts[sign], _LINGER_S.get(sign, 0.02)
+                yield Moment(sign, drawn.randint(1, count), drawn.uniform(0, linger_s))
+        deck = [*undisturbed.seconds, *undisturbed.counts]
+        drawn.shuffle(deck)
 
 
 def run_campaign(kills: Kills, folder: Path, sandbox: RunningSandbox, undisturbed: Undisturbed) -> None:
     """Kills backfills until there were enough kills; each has a fresh home and is repeated until it is done."""
-    coming = moments(kills.seed, undisturbed)
+    coming = moments(kills.seed, undisturbed, kills.first)
     while not kills.is_over:
         kills.rounds += 1
         place = home(folder / f"round-{kills.rounds}", sandbox)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from chaos.kills import STAGES, Kills, Undisturbed, run_campaign
+from chaos.kills import PAGES, RECORDS, STAGES, Kills, Undisturbed, run_campaign
 from chaos.report import Line, Report
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 
-SAMPLE, FULL = 10, 20
-"""Seeds. The sample's kills are the one in the middle of a landing and the one right after a run was recorded."""
+SAMPLE, FULL = 11, 20
+"""Seeds."""
 
 
 def backfills_are_killed(
@@ -29,7 +29,9 @@ def backfills_are_killed(
 def test_a_backfill_killed_twice_is_as_good_as_one_left_alone(
     tmp_path: Path, sandbox: RunningSandbox, undisturbed: Undisturbed, report: Report
 ) -> None:
-    backfills_are_killed(Kills(seed=SAMPLE, enough=2), tmp_path, sandbox, undisturbed, report)
+    """In the middle of a landing, and then where a run is recorded but has hardly started."""
+    kills = Kills(seed=SAMPLE, enough=2, first=(PAGES, RECORDS))
+    backfills_are_killed(kills, tmp_path, sandbox, undisturbed, report)
 
 
 @pytest.mark.chaos
