@@ -12,9 +12,13 @@ MAX_BODY_BYTES = 512 * 1024 * 1024
 
 
 def expose_pages(connection: duckdb.DuckDBPyConnection, landing: Landing) -> None:
-    """Makes the bodies readable as the table `landed` (page_no, path, context, body), read by DuckDB itself."""
+    """Makes the bodies readable as the table `landed` (page_no, path, received_at, context, body), read by DuckDB."""
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE landed_page (file VARCHAR, page_no BIGINT, path VARCHAR, context JSON)"
+        """
+        CREATE OR REPLACE TEMP TABLE landed_page (
+            file VARCHAR, page_no BIGINT, path VARCHAR, received_at TIMESTAMPTZ, context JSON
+        )
+        """
     )
     files = []
     for page in landing.pages:
@@ -22,17 +26,23 @@ def expose_pages(connection: duckdb.DuckDBPyConnection, landing: Landing) -> Non
         files.append(file)
         path = json.loads(page.request)[1]
         context = json.dumps(page.context, ensure_ascii=False)
-        connection.execute("INSERT INTO landed_page VALUES ($1, $2, $3, $4)", [file, page.number, path, context])
+        connection.execute(
+            "INSERT INTO landed_page VALUES ($1, $2, $3, $4, $5)",
+            [file, page.number, path, page.received_at, context],
+        )
     if not files:
         connection.execute(
-            "CREATE OR REPLACE TEMP VIEW landed AS SELECT page_no, path, context, NULL::JSON AS body FROM landed_page"
+            """
+            CREATE OR REPLACE TEMP VIEW landed AS
+            SELECT page_no, path, received_at, context, NULL::JSON AS body FROM landed_page
+            """
         )
         return
     connection.execute("SET VARIABLE landed_files = $1", [files])
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP VIEW landed AS
-        SELECT page_no, path, context, json AS body
+        SELECT page_no, path, received_at, context, json AS body
         FROM read_json_objects(getvariable('landed_files'), format = 'unstructured', compression = 'zstd',
             filename = true, maximum_object_size = {MAX_BODY_BYTES}) AS object
         JOIN landed_page ON landed_page.file = object.filename

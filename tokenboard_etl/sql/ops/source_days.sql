@@ -24,7 +24,7 @@ WITH bounds AS (
         least(min(window_start), max(CAST(ops.clock.as_of AS DATE)) - 1) AS first_day,
         max(CAST(ops.clock.as_of AS DATE)) - 1 AS last_day
     FROM ops.loads CROSS JOIN ops.clock
-    WHERE report NOT IN ('projects', 'keys', 'credits')
+    WHERE report NOT IN ('projects', 'keys', 'credits', 'completions_minutes', 'key_readings')
     GROUP BY provider, connection_id, report
 ),
 spine AS (
