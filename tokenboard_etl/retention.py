@@ -16,7 +16,7 @@ import duckdb
 from tokenboard_etl.files import storage_errors
 from tokenboard_etl.landing import REJECTED
 from tokenboard_etl.warehouse.connection import transaction
-from tokenboard_etl.warehouse.live import LIVE_REPORTS
+from tokenboard_etl.warehouse.live import LIVE_REPORTS, replaced_loads
 from tokenboard_etl.warehouse.load import raw_table
 from tokenboard_etl.warehouse.rebuild import newest_shares
 from tokenboard_etl.warehouse.sql_files import quoted
@@ -71,29 +71,13 @@ def drop_replaced(connection: duckdb.DuckDBPyConnection, root: Path) -> Pruned:
 
     Nothing rests on them any more. The bodies go first: stopped between, the next call does the rest.
     """
-    replaced = connection.execute(
-        """
-        WITH arrived AS (
-            SELECT DISTINCT connection_id, usage_date FROM ops.load_days WHERE report IN ('costs', 'analytics')
-        )
-        SELECT live.load_id, live.connection_id, live.report, live.provider
-        FROM ops.loads AS live
-        JOIN arrived
-            ON arrived.connection_id = live.connection_id
-            AND arrived.usage_date >= live.window_start
-            AND arrived.usage_date < live.window_end
-        WHERE list_contains($1, live.report)
-        GROUP BY live.load_id, live.connection_id, live.report, live.provider, live.window_start, live.window_end
-        HAVING count(*) = live.window_end - live.window_start
-        """,
-        [list(LIVE_REPORTS)],
-    ).fetchall()
+    replaced = replaced_loads(connection)
     if not replaced:
         return Pruned(0, 0)
-    size = sum(_remove(root / connection_id / report / load_id) for load_id, connection_id, report, _ in replaced)
-    gone = [load_id for load_id, *_ in replaced]
+    size = sum(_remove(root / load.connection_id / load.report / load.load_id) for load in replaced)
+    gone = [load.load_id for load in replaced]
     with transaction(connection):
-        for table in ("ops.loads", *sorted({raw_table(provider, report) for *_, report, provider in replaced})):
+        for table in ("ops.loads", *sorted({raw_table(load.provider, load.report) for load in replaced})):
             connection.execute(f"DELETE FROM {quoted(table)} WHERE list_contains($1, load_id)", [gone])  # noqa: S608 - names are ours
     log.info("dropped %d load(s) of days whose real cost has arrived", len(gone))
     return Pruned(len(gone), size)

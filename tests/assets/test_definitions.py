@@ -29,6 +29,7 @@ KEYS = [
     "billing/tenant_months",
     "credits/balances",
     "landing/openai_completions",
+    "landing/openai_completions_minutes",
     "landing/openai_costs",
     "landing/openai_costs_total",
     "landing/openai_projects",
@@ -36,12 +37,15 @@ KEYS = [
     "landing/openrouter_analytics",
     "landing/openrouter_analytics_total",
     "landing/openrouter_credits",
+    "landing/openrouter_key_readings",
     "landing/openrouter_keys",
     "ops/settle_times",
     "ops/source_days",
     "policy/prices",
+    "published/intraday",
     "published/tokenboard",
     "raw/openai_completions",
+    "raw/openai_completions_minutes",
     "raw/openai_costs",
     "raw/openai_costs_total",
     "raw/openai_projects",
@@ -49,6 +53,7 @@ KEYS = [
     "raw/openrouter_analytics",
     "raw/openrouter_analytics_total",
     "raw/openrouter_credits",
+    "raw/openrouter_key_readings",
     "raw/openrouter_keys",
     "registry/accounts",
     "registry/tenants",
@@ -62,6 +67,7 @@ KEYS = [
     "staging/priced_completions",
     "staging/provider_totals",
     "usage/completions",
+    "usage/intraday",
     "usage/openrouter_activity",
 ]
 
@@ -100,6 +106,19 @@ def test_every_check_is_in_dagster_and_the_identities_block() -> None:
     assert keys == {LANDED_WHOLE} | {check.name for check in all_checks()}
     blocking = {check.name for check in all_checks() if check.blocking}
     assert {"difference_is_zero", "control_total_agrees", "every_charge_is_rated", "charges_key_is_unique"} <= blocking
+
+
+def test_the_running_day_has_a_job_of_its_own_and_no_check_of_it_stops_a_night() -> None:
+    graph = defs.resolve_asset_graph()
+    live = {key for key in graph.get_all_asset_keys() if "intraday" in key.path}
+    live |= {
+        key
+        for key in graph.get_all_asset_keys()
+        if key.path[-1] in ("openai_completions_minutes", "openrouter_key_readings")
+    }
+    assert set(defs.resolve_job_def("intraday").asset_layer.selected_asset_keys) == live
+    assert not live & set(defs.resolve_job_def("nightly").asset_layer.selected_asset_keys)
+    assert [check.name for check in all_checks() if check.table == "usage.intraday" and check.blocking] == []
 
 
 def test_the_schedule_at_two_asks_for_yesterday_and_four_days_before() -> None:

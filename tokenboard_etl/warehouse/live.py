@@ -5,6 +5,8 @@ They last until the real cost of their days has arrived (retention.py).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import duckdb
 
 from tokenboard_etl.landing import Landing
@@ -24,6 +26,38 @@ _INSTANTS = {
     "key_readings": ("read_at", "SELECT received_at FROM landed WHERE path = '/keys'"),
 }
 """Per report the column that tells instants apart, and those a landing speaks of, also where it has no row for them."""
+
+
+@dataclass(frozen=True)
+class LiveLoad:
+    """A load of the running day, as ops.loads has it."""
+
+    load_id: str
+    connection_id: str
+    provider: str
+    report: str
+
+
+def replaced_loads(connection: duckdb.DuckDBPyConnection) -> list[LiveLoad]:
+    """The loads of the running day all of whose days have their real cost by now."""
+    rows = connection.execute(
+        """
+        WITH arrived AS (
+            SELECT DISTINCT connection_id, usage_date FROM ops.load_days WHERE report IN ('costs', 'analytics')
+        )
+        SELECT live.load_id, live.connection_id, live.provider, live.report
+        FROM ops.loads AS live
+        JOIN arrived
+            ON arrived.connection_id = live.connection_id
+            AND arrived.usage_date >= live.window_start
+            AND arrived.usage_date < live.window_end
+        WHERE list_contains($1, live.report)
+        GROUP BY live.load_id, live.connection_id, live.provider, live.report, live.window_start, live.window_end
+        HAVING count(*) = live.window_end - live.window_start
+        """,
+        [list(LIVE_REPORTS)],
+    ).fetchall()
+    return [LiveLoad(*row) for row in rows]
 
 
 def began_before_another(connection: duckdb.DuckDBPyConnection, landing: Landing) -> bool:

@@ -15,7 +15,7 @@ import duckdb
 from tokenboard_etl.errors import LandingDamaged
 from tokenboard_etl.landing import Landing, read_landing
 from tokenboard_etl.warehouse.connection import transaction
-from tokenboard_etl.warehouse.live import LIVE_REPORTS, replace_instants
+from tokenboard_etl.warehouse.live import LIVE_REPORTS, replace_instants, replaced_loads
 from tokenboard_etl.warehouse.load import raw_table, replace_window, stage
 from tokenboard_etl.warehouse.models import build_within
 from tokenboard_etl.warehouse.pages import expose_pages
@@ -67,7 +67,11 @@ def newest_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
 
 
 def live_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
-    """The loads of the running day, in the order they were read: each replaces part of the one before."""
+    """The loads of the running day, in the order they were read: each replaces part of the one before.
+
+    Those that real costs have replaced are left out: their bodies may be gone.
+    """
+    replaced = {load.load_id for load in replaced_loads(connection)}
     rows = connection.execute(
         """
         SELECT load_id, connection_id, provider, report, [window_start], false FROM ops.loads
@@ -76,7 +80,7 @@ def live_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
         """,
         [list(LIVE_REPORTS)],
     ).fetchall()
-    return [Share(*row) for row in rows]
+    return [Share(*row) for row in rows if row[0] not in replaced]
 
 
 def rebuild(connection: duckdb.DuckDBPyConnection, root: Path, now: datetime, settle_days: int) -> dict[str, int]:
