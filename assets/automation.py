@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from assets.intraday import land_intraday, load_intraday
 from assets.invoices import DOCUMENTS, ISSUED
 from assets.partitions import range_tags
 from assets.publishing import PUBLISHED
@@ -19,11 +20,12 @@ REREAD_DAYS = 35
 MONTH_REREAD_UNTIL_DAY = 14
 """A Sunday lies between the closing on day 5 and this day."""
 
+_intraday = dg.AssetSelection.assets(*land_intraday.keys, *load_intraday.keys)
 _issued = dg.AssetSelection.assets(*(asset_key(table) for table in ISSUED))
 
 nightly = dg.define_asset_job(
     "nightly",
-    selection=dg.AssetSelection.groups(*NIGHTLY_GROUPS) - _issued,
+    selection=dg.AssetSelection.groups(*NIGHTLY_GROUPS) - _issued - _intraday,
     executor_def=dg.in_process_executor,
     description="Extract, land, load, model, check and publish a window of UTC days.",
 )
@@ -34,6 +36,32 @@ month_close = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="Issue the invoices of a month, write the documents, publish.",
 )
+
+
+intraday = dg.define_asset_job(
+    "intraday",
+    selection=_intraday - dg.AssetSelection.checks_for_assets(*load_intraday.keys),
+    executor_def=dg.in_process_executor,
+    description="Read the last minutes of usage, estimate them and publish them apart.",
+)
+
+_UNDER_WAY = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+
+
+@dg.schedule(job=intraday, cron_schedule="*/5 * * * *", execution_timezone="UTC")
+def intraday_5_min(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """The last minutes, unless the run before is still at it: the next one then reads on from there."""
+    under_way = dg.RunsFilter(job_name=intraday.name, statuses=list(_UNDER_WAY))
+    if context.instance.get_runs(under_way, limit=1):
+        yield dg.SkipReason("The intraday run before has not ended yet.")
+    else:
+        yield dg.RunRequest(run_key=context.scheduled_execution_time.isoformat())
 
 
 @dg.schedule(job=nightly, cron_schedule="0 2 * * *", execution_timezone="UTC")

@@ -2,9 +2,18 @@
 
 import dagster as dg
 
-from assets.automation import month_close, month_close_day_5, nightly, nightly_02_utc, weekly_reread
+from assets.automation import (
+    intraday,
+    intraday_5_min,
+    month_close,
+    month_close_day_5,
+    nightly,
+    nightly_02_utc,
+    weekly_reread,
+)
 from assets.checks import identities
 from assets.extraction import extraction_assets
+from assets.intraday import land_intraday, load_intraday
 from assets.invoices import close_month
 from assets.maintenance import rebuild
 from assets.models import models, records
@@ -16,10 +25,19 @@ from assets.resources import Surroundings
 def definitions(surroundings: Surroundings) -> dg.Definitions:
     """Everything there is, over the given surroundings."""
     return dg.Definitions(
-        assets=[prices, *extraction_assets(), models, *records, close_month, published],
+        assets=[
+            prices,
+            *extraction_assets(),
+            models,
+            *records,
+            close_month,
+            published,
+            land_intraday,
+            load_intraday,
+        ],
         asset_checks=[identities],
-        jobs=[nightly, month_close, rebuild],
-        schedules=[nightly_02_utc, weekly_reread, month_close_day_5],
+        jobs=[nightly, intraday, month_close, rebuild],
+        schedules=[nightly_02_utc, intraday_5_min, weekly_reread, month_close_day_5],
         resources={"surroundings": surroundings},
     )
 

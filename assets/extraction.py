@@ -81,20 +81,22 @@ def landing_assets(provider: str, *, snapshots: bool) -> dg.AssetsDefinition:
         outcomes = asyncio.run(extract_all(accounts(settings, provider), wanted, about))
         for key in keys:
             if key in context.selected_asset_keys:
-                yield from _results(key, window, [each for each in outcomes if _key_of(each) == key])
+                yield from landing_results(key, window, [each for each in outcomes if key_of(each) == key])
 
     return land
 
 
-def _key_of(outcome: Landing | Failure) -> dg.AssetKey:
+def key_of(outcome: Landing | Failure) -> dg.AssetKey:
+    """The landing asset an outcome belongs to."""
     if isinstance(outcome, Failure):
         return landing_key(outcome.report.provider, outcome.report.name)
     return landing_key(outcome.provider, outcome.report)
 
 
-def _results(
+def landing_results(
     key: dg.AssetKey, window: Window, outcomes: Sequence[Landing | Failure]
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """How one landing asset came out, over all connections."""
     landed = [each for each in outcomes if isinstance(each, Landing)]
     failed = [each for each in outcomes if isinstance(each, Failure)]
     for failure in failed:

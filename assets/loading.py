@@ -54,11 +54,15 @@ def raise_failures(settings: Settings, connections: Sequence[Connection], report
     A tenant's own account only warns: its spend is shown and never invoiced, and its days are stale.
     """
     ours = {connection.connection_id for connection in connections if connection.tenant_id is None}
-    notes = [
-        note
-        for note in failures(settings.landing_path, [connection.connection_id for connection in connections])
-        if note.report in reports
-    ]
+    order = list(reports)  # the first one named is the one others depend on
+    notes = sorted(
+        (
+            note
+            for note in failures(settings.landing_path, [connection.connection_id for connection in connections])
+            if note.report in reports
+        ),
+        key=lambda note: order.index(note.report),
+    )
     for note in notes:
         if note.connection_id not in ours:
             log.warning("%s %s (%s) was not read: %s", note.connection_id, note.report, note.window, note.message)

@@ -9,17 +9,20 @@ from assets.prices import PRICES
 from assets.resources import Surroundings
 from assets.tables import asset_key, column_schema
 from tokenboard_etl.closing import bring_up_to_date
-from tokenboard_etl.extraction import REPORTS
+from tokenboard_etl.extraction import LIVE, REPORTS
 from tokenboard_etl.warehouse.catalog import catalog
 from tokenboard_etl.warehouse.load import raw_table
+from tokenboard_etl.warehouse.publish import INTRADAY
 from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, sources_of
 
 RECORDS = ("registry.tenants", "registry.accounts", "registry.connections")
 """Tables people fill; they stand in the graph so that it shows where a tenant comes from."""
 
 
-def _spec(model: SqlFile) -> dg.AssetSpec:
+def model_spec(model: SqlFile) -> dg.AssetSpec:
+    """A model as an asset; what it depends on is read from its SQL."""
     known = {raw_table(provider, report) for provider, report in REPORTS}
+    known |= {raw_table(report.provider, report.name) for report in LIVE}
     known |= {other.name for other in models_in_order()} | {*RECORDS, PRICES}
     return dg.AssetSpec(
         asset_key(model.name),
@@ -32,15 +35,19 @@ def _spec(model: SqlFile) -> dg.AssetSpec:
     )
 
 
+NIGHTLY_MODELS = tuple(model for model in models_in_order() if model.name != INTRADAY)
+"""usage.intraday has a job of its own (assets/intraday.py). It is built here too, so that a night clears its days."""
+
+
 @dg.multi_asset(
-    name="models", specs=[_spec(model) for model in models_in_order()], can_subset=False, pool="duckdb_writer"
+    name="models", specs=[model_spec(model) for model in NIGHTLY_MODELS], can_subset=False, pool="duckdb_writer"
 )
 def models(surroundings: dg.ResourceParam[Surroundings]) -> Iterator[dg.MaterializeResult[Any]]:
     """Builds the months whose input changed."""
     with surroundings.warehouse() as warehouse:
         rows = bring_up_to_date(warehouse, surroundings.settings())
-    for table, count in rows.items():
-        yield dg.MaterializeResult(asset_key=asset_key(table), metadata={"dagster/row_count": count})
+    for model in NIGHTLY_MODELS:
+        yield dg.MaterializeResult(asset_key=asset_key(model.name), metadata={"dagster/row_count": rows[model.name]})
 
 
 records = [

@@ -5,10 +5,10 @@ from typing import Any
 import dagster as dg
 
 from assets.invoices import ISSUED
+from assets.models import NIGHTLY_MODELS
 from assets.resources import Surroundings
 from assets.tables import asset_key
 from tokenboard_etl.warehouse.publish import PUBLISHED_SCHEMAS, publish
-from tokenboard_etl.warehouse.sql_files import models_in_order
 
 PUBLISHED = dg.AssetKey(["published", "tokenboard"])
 
@@ -16,7 +16,7 @@ PUBLISHED = dg.AssetKey(["published", "tokenboard"])
 @dg.asset(
     key=PUBLISHED,
     deps=[
-        *(asset_key(model.name) for model in models_in_order() if model.schema in PUBLISHED_SCHEMAS),
+        *(asset_key(model.name) for model in NIGHTLY_MODELS if model.schema in PUBLISHED_SCHEMAS),
         *(asset_key(table) for table in ISSUED),
     ],
     group_name="published",

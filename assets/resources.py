@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import duckdb
 
 from tokenboard_etl.settings import Settings, load_settings
-from tokenboard_etl.warehouse.connection import open_warehouse
+from tokenboard_etl.warehouse.connection import WAIT_SECONDS, open_warehouse
 
 
 class Surroundings:
@@ -20,7 +20,7 @@ class Surroundings:
         return self._settings or load_settings()
 
     @contextmanager
-    def warehouse(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The working file, as its only writer."""
-        with open_warehouse(self.settings().warehouse_path) as connection:
+    def warehouse(self, *, wait_seconds: int = WAIT_SECONDS) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The working file, as its only writer; raises WarehouseBusy where another one is at work for longer."""
+        with open_warehouse(self.settings().warehouse_path, wait_seconds=wait_seconds) as connection:
             yield connection

@@ -61,6 +61,11 @@ def run_nightly(
     _run("nightly", settings, instance, tags={**range_tags(window), **accepted})
 
 
+def run_intraday(settings: Settings, instance: dg.DagsterInstance | None = None) -> None:
+    """Reads the last minutes, estimates and publishes them; leaves that to a later run while another one writes."""
+    _run("intraday", settings, instance)
+
+
 def run_month_close(
     settings: Settings,
     month: Month,

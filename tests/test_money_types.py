@@ -20,7 +20,7 @@ WHERE_FLOATS_ARE_SECONDS = {
     ("warehouse/connection.py", "open_warehouse"),
     ("warehouse/connection.py", "writer_lock"),
     ("tenants/vault.py", "change_vault"),
-    ("warehouse/publish.py", "publish"),  # megabytes in a log line
+    ("warehouse/publish.py", "_put_in_place"),  # megabytes in a log line
     ("providers/sandbox/faults.py", "Fault"),
     ("providers/sandbox/state.py", "Sandbox.reset"),
     ("providers/shapes.py", "<module>"),  # a number is checked to be one and thrown away

@@ -102,7 +102,7 @@ def test_the_readme_names_every_variable_command_job_and_dependency() -> None:
     commands = [command.name or command.callback.__name__ for command in app.registered_commands]
     for command in [*commands, "tenants import", "tenants list", "vault rotate"]:
         assert f"`tokenboard {command}" in README, command
-    for job in ("nightly", "month_close", "rebuild"):
+    for job in ("nightly", "intraday", "month_close", "rebuild"):
         assert defs.resolve_job_def(job)
         assert f"`{job}`" in README
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -1,4 +1,7 @@
-"""How long landed bodies are kept. What a figure rests on is kept for ever; what was superseded may go."""
+"""How long landed bodies are kept. What a figure rests on is kept for ever; what was superseded may go.
+
+Reads of the running day come 288 times a day and are superseded as a whole: they go once real costs have arrived.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,11 @@ import duckdb
 
 from tokenboard_etl.files import storage_errors
 from tokenboard_etl.landing import REJECTED
+from tokenboard_etl.warehouse.connection import transaction
+from tokenboard_etl.warehouse.live import LIVE_REPORTS, replaced_loads
+from tokenboard_etl.warehouse.load import raw_table
 from tokenboard_etl.warehouse.rebuild import newest_shares
+from tokenboard_etl.warehouse.sql_files import quoted
 
 log = logging.getLogger("tokenboard.retention")
 
@@ -30,7 +37,7 @@ def prune(connection: duckdb.DuckDBPyConnection, root: Path, keep_days: int, now
 
     Kept whatever their age: the newest load of every source day and snapshot (what `rebuild` reads), everything an
     issued invoice rests on, and loads that are not in the warehouse yet. The record of a load stays, with the time
-    its bodies went. Answers that were set aside go by age alone.
+    its bodies went. Answers that were set aside go by age alone, loads of the running day as `drop_replaced` says.
     """
     before = now - timedelta(days=keep_days)
     needed = {share.load_id for share in newest_shares(connection)}
@@ -38,11 +45,13 @@ def prune(connection: duckdb.DuckDBPyConnection, root: Path, keep_days: int, now
     superseded = connection.execute(
         """
         SELECT load_id, connection_id, report FROM ops.loads
-        WHERE finished_at < $1 AND pruned_at IS NULL AND result <> 'refused' ORDER BY started_at
+        WHERE finished_at < $1 AND pruned_at IS NULL AND result <> 'refused' AND NOT list_contains($2, report)
+        ORDER BY started_at
         """,
-        [before],
+        [before, list(LIVE_REPORTS)],
     ).fetchall()
-    loads = size = 0
+    replaced = drop_replaced(connection, root)
+    loads, size = replaced.loads, replaced.bytes
     for load_id, connection_id, report in superseded:
         if load_id in needed:
             continue
@@ -55,6 +64,23 @@ def prune(connection: duckdb.DuckDBPyConnection, root: Path, keep_days: int, now
             loads += 1
     log.info("pruned %d load(s), %d bytes", loads, size)
     return Pruned(loads, size)
+
+
+def drop_replaced(connection: duckdb.DuckDBPyConnection, root: Path) -> Pruned:
+    """Removes the loads of the running day all of whose days have their real cost: bodies, rows and record.
+
+    Nothing rests on them any more. The bodies go first: stopped between, the next call does the rest.
+    """
+    replaced = replaced_loads(connection)
+    if not replaced:
+        return Pruned(0, 0)
+    size = sum(_remove(root / load.connection_id / load.report / load.load_id) for load in replaced)
+    gone = [load.load_id for load in replaced]
+    with transaction(connection):
+        for table in ("ops.loads", *sorted({raw_table(load.provider, load.report) for load in replaced})):
+            connection.execute(f"DELETE FROM {quoted(table)} WHERE list_contains($1, load_id)", [gone])  # noqa: S608 - names are ours
+    log.info("dropped %d load(s) of days whose real cost has arrived", len(gone))
+    return Pruned(len(gone), size)
 
 
 def _remove(folder: Path) -> int:

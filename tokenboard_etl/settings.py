@@ -160,6 +160,10 @@ class Settings(BaseSettings):
         return self.home / "published" / "tokenboard.duckdb"
 
     @property
+    def intraday_path(self) -> Path:
+        return self.home / "published" / "intraday.duckdb"
+
+    @property
     def landing_path(self) -> Path:
         return self.home / "landing"
 

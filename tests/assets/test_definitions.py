@@ -33,6 +33,7 @@ KEYS = [
     "credits/personal_spend",
     "landing/openai_admin_keys",
     "landing/openai_completions",
+    "landing/openai_completions_minutes",
     "landing/openai_costs",
     "landing/openai_costs_total",
     "landing/openai_credit_grants",
@@ -46,6 +47,7 @@ KEYS = [
     "landing/openrouter_analytics",
     "landing/openrouter_analytics_total",
     "landing/openrouter_credits",
+    "landing/openrouter_key_readings",
     "landing/openrouter_keys",
     "ops/account_names",
     "ops/accounts",
@@ -54,9 +56,11 @@ KEYS = [
     "ops/source_days",
     "ops/spend_limits",
     "policy/prices",
+    "published/intraday",
     "published/tokenboard",
     "raw/openai_admin_keys",
     "raw/openai_completions",
+    "raw/openai_completions_minutes",
     "raw/openai_costs",
     "raw/openai_costs_total",
     "raw/openai_credit_grants",
@@ -70,6 +74,7 @@ KEYS = [
     "raw/openrouter_analytics",
     "raw/openrouter_analytics_total",
     "raw/openrouter_credits",
+    "raw/openrouter_key_readings",
     "raw/openrouter_keys",
     "registry/accounts",
     "registry/connections",
@@ -84,6 +89,7 @@ KEYS = [
     "staging/priced_completions",
     "staging/provider_totals",
     "usage/completions",
+    "usage/intraday",
     "usage/openrouter_activity",
     "usage/openrouter_activity_by_key",
     "usage/openrouter_keys",
@@ -129,6 +135,19 @@ def test_every_check_is_in_dagster_and_the_identities_block() -> None:
     assert keys == {LANDED_WHOLE} | {check.name for check in all_checks()}
     blocking = {check.name for check in all_checks() if check.blocking}
     assert {"difference_is_zero", "control_total_agrees", "every_charge_is_rated", "charges_key_is_unique"} <= blocking
+
+
+def test_the_running_day_has_a_job_of_its_own_and_no_check_of_it_stops_a_night() -> None:
+    graph = defs.resolve_asset_graph()
+    live = {key for key in graph.get_all_asset_keys() if "intraday" in key.path}
+    live |= {
+        key
+        for key in graph.get_all_asset_keys()
+        if key.path[-1] in ("openai_completions_minutes", "openrouter_key_readings")
+    }
+    assert set(defs.resolve_job_def("intraday").asset_layer.selected_asset_keys) == live
+    assert not live & set(defs.resolve_job_def("nightly").asset_layer.selected_asset_keys)
+    assert [check.name for check in all_checks() if check.table == "usage.intraday" and check.blocking] == []
 
 
 def test_the_schedule_at_two_asks_for_yesterday_and_four_days_before() -> None:

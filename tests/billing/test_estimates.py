@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -17,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.billing.conftest import DAY, NOW, use
+from tests.billing.conftest import DAY, NOW, usd_of, use
 from tokenboard_etl.billing import price_list
 from tokenboard_etl.billing.price_book import PriceList, record_bundled_prices, record_prices
 from tokenboard_etl.closing import bring_up_to_date
@@ -279,33 +277,11 @@ def test_the_estimate_is_the_sum_of_tokens_times_price_or_null(
         assert Fraction(found) == sum(count * Fraction(prices[kind] or 0) for kind, count in tokens.items())
 
 
-WIRE = {"cached_text": "cached_input", "cache_write": "cache_write", "output_text": "output", "input_text": "input"}
-WIRE |= {"input_audio": "audio_input", "cached_audio": "audio_cached_input", "output_audio": "audio_output"}
-WIRE |= {"input_image": "image_input"}
-"""The sandbox's kinds of tokens, all of them disjoint, and the book's."""
-
-
 def expected_usd(sandbox: RunningSandbox, day: date, seen_at: datetime) -> dict[str, Fraction]:
-    """What each model's usage costs, from the world's own rows and the snapshot's standard prices.
-
-    Batch and flex are half of them and priority is twice, for every model the sandbox sells so.
-    """
-    with Path(price_list.__file__).with_name("prices.csv").open(newline="") as file:
-        standard = {
-            (row["model"], row["token_kind"]): Fraction(row["usd_per_million_tokens"])
-            for row in csv.DictReader(file)
-            if row["tier"] == "default"
-        }
-    named = {"gpt-realtime-2.1-mini-2026-08-28": "gpt-realtime-2.1-mini"}
-    named["ft:gpt-4o-2024-08-06:sandbox::Ab3xK9"] = "ft:gpt-4o-2024-08-06"
+    """What each model's usage costs, from the world's own rows."""
     sums: dict[str, Fraction] = defaultdict(Fraction)
     for row in sandbox.world.openai_completions(sandbox.world.organizations[0].id, day, seen_at):
-        factor = (
-            Fraction(1, 2) if row.batch else {"default": 1, "flex": Fraction(1, 2), "priority": 2}[row.service_tier]
-        )
-        for ours, kind in WIRE.items():
-            if tokens := getattr(row, ours):
-                sums[row.model] += tokens * factor * standard[named.get(row.model, row.model), kind] / MILLION
+        sums[row.model] += usd_of(row)
     return dict(sums)
 
 

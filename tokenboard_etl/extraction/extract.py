@@ -100,7 +100,9 @@ async def _land(connection: Connection, client: Client, report: Report, about: U
         missing = next((f"{name}: {each.unavailable}" for name, each in lists.items() if each.unavailable), None)
         if missing:
             return opened.complete(_no_days(report), about.clock(), unavailable=missing)
-        reading = Reading(_landing_fetch(client, opened, about.clock), about.window, opened.started_at, lists)
+        fetch = _landing_fetch(client, opened, about.clock)
+        previous = newest_landing(about.root, connection.connection_id, report.name) if report.reads_on else None
+        reading = Reading(fetch, about.window, opened.started_at, lists, previous)
         days = await report.read(reading)
         _name_unconfirmed_days(connection, report, about.window, days)
         return opened.complete(days, about.clock())

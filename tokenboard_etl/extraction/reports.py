@@ -28,12 +28,16 @@ from tokenboard_etl.providers.wire import Fetch
 
 @dataclass(frozen=True)
 class Reading:
-    """What reading a report has at hand. `lists` are the landings it is read with: `keys`, `keys_before`."""
+    """What reading a report has at hand. `lists` are the landings it is read with: `keys`, `keys_before`.
+
+    `previous` is the newest complete landing of this very report, for one that reads on from there.
+    """
 
     fetch: Fetch
     window: Window
     began_at: datetime
     lists: Mapping[str, Landing]
+    previous: Landing | None = None
 
 
 Days = frozenset[date] | None
@@ -47,7 +51,7 @@ class Report:
     A snapshot says how things stand now and has no days. `uses` names snapshots it is read with, `uses_before` those
     it compares with how they stood when the window began: there may be none that old. An `optional` one
     may be refused (403), or not exist there (404): then it is unavailable, with the reason, and nothing fails.
-    `mode` is the kind of connection that can read it.
+    `mode` is the kind of connection that can read it. One that `reads_on` asks for what came after its last landing.
     """
 
     provider: str
@@ -58,6 +62,7 @@ class Report:
     uses_before: tuple[str, ...] = ()
     optional: bool = False
     mode: str = "organization"
+    reads_on: bool = False
 
 
 async def _projects(reading: Reading) -> Days:

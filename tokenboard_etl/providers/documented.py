@@ -9,6 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _BUCKET = {"$": "object", "$.data[*]": "object start_time_iso end_time_iso"}
+_OTHER_USAGE = (
+    "embeddings",
+    "moderations",
+    "images",
+    "audio_speeches",
+    "audio_transcriptions",
+    "vector_stores",
+    "code_interpreter_sessions",
+    "file_search_calls",
+    "web_search_calls",
+    "decisions",
+)
 _LIST = "object first_id"
 _ROW_EXTRAS = "organization_id organization_name project_name user_email api_source"
 
@@ -28,10 +40,7 @@ DOCUMENTED: Mapping[tuple[str, str], Mapping[str, str]] = {
             **_BUCKET,
             "$.data[*].results[*]": f"{_ROW_EXTRAS} input_cache_write_30m_tokens input_cache_write_12h_tokens",
         }
-        for endpoint in (
-            "embeddings moderations images audio_speeches audio_transcriptions vector_stores code_interpreter_sessions "
-            "file_search_calls web_search_calls decisions"
-        ).split()
+        for endpoint in _OTHER_USAGE
     },
     ("openai", "/organization/projects/{}/service_accounts"): {"$": _LIST, "$.data[*]": "object api_key"},
     ("openai", "/organization/projects/{}/api_keys"): {"$": _LIST, "$.data[*]": "object owner redacted_value scopes"},

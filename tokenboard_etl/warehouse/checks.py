@@ -1,6 +1,7 @@
 """Identities, not samples: a check is a SELECT of what must not be there.
 
-Besides the files in sql/checks, every model with a key is checked to be unique by it.
+Besides the files in sql/checks, every model with a key is checked to be unique by it; that blocks unless its header
+has `severity: warning`.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def all_checks() -> tuple[Check, ...]:
             f"{model.table}_key_is_unique",
             model.name,
             f"{model.name} has one row per {', '.join(model.key)}.",
-            True,
+            model.tags.get("severity") != "warning",
             _duplicates(model),
         )
         for model in models_in_order()

@@ -18,6 +18,7 @@ from tokenboard_etl.landing import Landing
 from tokenboard_etl.periods import Month, utc_day
 from tokenboard_etl.warehouse.connection import transaction
 from tokenboard_etl.warehouse.drift import Contract, check_pages, record_unknown
+from tokenboard_etl.warehouse.live import LIVE_REPORTS, began_before_another, replace_instants
 from tokenboard_etl.warehouse.pages import expose_pages
 from tokenboard_etl.warehouse.restatements import find_collapse, is_restated, record_restatements
 from tokenboard_etl.warehouse.sql_files import quoted, read_sql
@@ -84,6 +85,11 @@ def _load(
         _record_load(connection, landing, 0, "unavailable", None)
         return 0
     expose_pages(connection, landing)
+    if landing.report in LIVE_REPORTS:
+        superseded = began_before_another(connection, landing)
+        rows = 0 if superseded else replace_instants(connection, table, landing)
+        _record_load(connection, landing, rows, "superseded" if superseded else "loaded", None)
+        return rows
     if landing.days is None:
         today = [utc_day(landing.started_at)]
         stage(connection, table, landing, "snapshot_date", today)

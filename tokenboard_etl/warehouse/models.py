@@ -12,7 +12,7 @@ import duckdb
 
 from tokenboard_etl.periods import Month
 from tokenboard_etl.warehouse.connection import transaction
-from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, quoted
+from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, quoted, sources_of
 
 
 def build_models(connection: duckdb.DuckDBPyConnection, now: datetime, settle_days: int) -> dict[str, int]:
@@ -41,6 +41,26 @@ def build_within(
     return {model.name: row_count(connection, model.name) for model in models_in_order()}
 
 
+def build_table(connection: duckdb.DuckDBPyConnection, name: str) -> int:
+    """Builds one table that is not built by months, and the views behind it; returns its rows.
+
+    Other tables it reads are taken as they are.
+    """
+    behind = _behind(name)
+    with transaction(connection):
+        for model in models_in_order():
+            if model.name == name or (model.name in behind and model.schema == "staging"):
+                _build(connection, model, (), whole=False)
+    return row_count(connection, name)
+
+
+def _behind(name: str) -> frozenset[str]:
+    """Every model that a model is made from, directly or not."""
+    models = {model.name for model in models_in_order()}
+    direct = sources_of(name) & models
+    return direct.union(*map(_behind, direct))
+
+
 def _mark_all_if_settling_changed(connection: duckdb.DuckDBPyConnection, settle_days: int) -> None:
     """Another settle time changes the state of days in months that no load touches."""
     connection.execute(
@@ -62,14 +82,14 @@ def _build(connection: duckdb.DuckDBPyConnection, model: SqlFile, months: Sequen
     target, query = quoted(model.name), model.query
     if model.schema == "staging":
         connection.execute(f"CREATE OR REPLACE VIEW {target} AS {query}")
-        _comment(connection, model, "VIEW")
+        comment_on(connection, model, "VIEW")
         return
     connection.execute(f"CREATE TEMP VIEW shape AS {query}")
     wanted = connection.execute("DESCRIBE shape").fetchall()
     connection.execute("DROP VIEW shape")
     if whole or not _same_columns(connection, model, wanted):
         connection.execute(f"CREATE OR REPLACE TABLE {target} AS {query}")
-        _comment(connection, model, "TABLE")
+        comment_on(connection, model, "TABLE")
     elif model.month_column is None:
         connection.execute(f"DELETE FROM {target}")  # noqa: S608 - quoted
         connection.execute(f"INSERT INTO {target} BY NAME {query}")
@@ -99,7 +119,8 @@ def _same_columns(connection: duckdb.DuckDBPyConnection, model: SqlFile, wanted:
     return existing == [(name, kind) for name, kind, *_ in wanted]
 
 
-def _comment(connection: duckdb.DuckDBPyConnection, model: SqlFile, kind: str) -> None:
+def comment_on(connection: duckdb.DuckDBPyConnection, model: SqlFile, kind: str) -> None:
+    """Writes a header's words as the COMMENTs of its TABLE or VIEW."""
     target, about = quoted(model.name), f"{model.title} Grain: {model.tags['grain']}."
     connection.execute(f"COMMENT ON {kind} {target} IS {_literal(about)}")
     for column, text in model.columns.items():

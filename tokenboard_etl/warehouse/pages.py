@@ -12,12 +12,16 @@ LEAST_BUFFER_BYTES = 1024 * 1024
 
 
 def expose_pages(connection: duckdb.DuckDBPyConnection, landing: Landing) -> None:
-    """Makes the bodies readable as the table `landed` (page_no, path, context, body), read by DuckDB itself.
+    """Makes the bodies readable as the table `landed` (page_no, path, received_at, context, body), read by DuckDB.
 
     What is known of a page is looked up by its file, not joined: a join may keep all bodies in memory at once.
     """
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE landed_page (file VARCHAR, page_no BIGINT, path VARCHAR, context JSON)"
+        """
+        CREATE OR REPLACE TEMP TABLE landed_page (
+            file VARCHAR, page_no BIGINT, path VARCHAR, received_at TIMESTAMPTZ, context JSON
+        )
+        """
     )
     files = []
     for page in landing.pages:
@@ -25,21 +29,30 @@ def expose_pages(connection: duckdb.DuckDBPyConnection, landing: Landing) -> Non
         files.append(file)
         path = json.loads(page.request)[1]
         context = json.dumps(page.context, ensure_ascii=False)
-        connection.execute("INSERT INTO landed_page VALUES ($1, $2, $3, $4)", [file, page.number, path, context])
+        connection.execute(
+            "INSERT INTO landed_page VALUES ($1, $2, $3, $4, $5)",
+            [file, page.number, path, page.received_at, context],
+        )
     if not files:
         connection.execute(
-            "CREATE OR REPLACE TEMP VIEW landed AS SELECT page_no, path, context, NULL::JSON AS body FROM landed_page"
+            """
+            CREATE OR REPLACE TEMP VIEW landed AS
+            SELECT page_no, path, received_at, context, NULL::JSON AS body FROM landed_page
+            """
         )
         return
     connection.execute("SET VARIABLE landed_files = $1", [files])
     connection.execute(
-        "SET VARIABLE landed_pages = (SELECT map(list(file), list(row(page_no, path, context))) FROM landed_page)"
+        """
+        SET VARIABLE landed_pages = (
+            SELECT map(list(file), list(row(page_no, path, received_at, context))) FROM landed_page)
+        """
     )
     buffer = max(LEAST_BUFFER_BYTES, max(page.bytes for page in landing.pages) + 1)  # each thread takes it twice
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP VIEW landed AS
-        SELECT page[1] AS page_no, page[2] AS path, page[3] AS context, body
+        SELECT page[1] AS page_no, page[2] AS path, page[3] AS received_at, page[4] AS context, body
         FROM (
             SELECT json AS body, getvariable('landed_pages')[filename] AS page
             FROM read_json_objects(getvariable('landed_files'), format = 'unstructured', compression = 'zstd',

@@ -1,10 +1,11 @@
-"""The analysts' file: a verified copy, put in place with one rename. Readers never meet a lock."""
+"""The analysts' files: verified copies, each put in place with one rename. Readers never meet a lock."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -12,12 +13,16 @@ import duckdb
 from tokenboard_etl.errors import WarehouseError
 from tokenboard_etl.files import storage_errors, sync_directory
 from tokenboard_etl.warehouse.connection import configure, driver_errors
-from tokenboard_etl.warehouse.sql_files import quoted
+from tokenboard_etl.warehouse.models import comment_on
+from tokenboard_etl.warehouse.sql_files import quoted, read_sql
 
 log = logging.getLogger("tokenboard.publish")
 
 PUBLISHED_SCHEMAS = ("billing", "usage", "credits", "ops", "registry")
-_OWN_AFFAIRS = frozenset({"ops.dirty_months", "ops.clock"})
+INTRADAY = "usage.intraday"
+"""Replaced every few minutes, so it has a small file of its own and is not part of the large one."""
+
+_NOT_PUBLISHED = frozenset({"ops.dirty_months", "ops.clock", INTRADAY})
 
 
 def publish(connection: duckdb.DuckDBPyConnection, working: Path, published: Path) -> int:
@@ -27,14 +32,47 @@ def publish(connection: duckdb.DuckDBPyConnection, working: Path, published: Pat
     the writer's lock keeps everybody else out.
     """
     connection.execute("CHECKPOINT")
+
+    def copy(path: Path) -> None:
+        shutil.copyfile(working, path)
+        _strip(path)
+
+    return _put_in_place(connection, published, copy)
+
+
+def publish_table(connection: duckdb.DuckDBPyConnection, table: str, published: Path) -> int:
+    """Replaces a published file by one that holds one model's table alone; returns its size in bytes.
+
+    The connection must be outside a transaction.
+    """
+
+    def copy(path: Path) -> None:
+        with driver_errors(path):
+            connection.execute("ATTACH $1 AS fresh", [str(path)])
+            try:
+                connection.execute(f"CREATE SCHEMA fresh.{quoted(read_sql(table).schema)}")
+                connection.execute(f"CREATE TABLE fresh.{quoted(table)} AS FROM {quoted(table)}")
+            finally:
+                connection.execute("DETACH fresh")
+            fresh = duckdb.connect(path)
+            try:
+                comment_on(fresh, read_sql(table), "TABLE")
+                fresh.execute("CHECKPOINT")
+            finally:
+                fresh.close()
+
+    return _put_in_place(connection, published, copy)
+
+
+def _put_in_place(connection: duckdb.DuckDBPyConnection, published: Path, copy: Callable[[Path], None]) -> int:
+    """Lets `copy` write a file beside the published one, verifies it and renames it over the old one."""
     beside = published.with_name(f".{published.name}.{os.getpid()}.part")
     with storage_errors(published):
         published.parent.mkdir(parents=True, exist_ok=True)
         for leftover in published.parent.glob(f".{published.name}.*.part*"):
             leftover.unlink()
         try:
-            shutil.copyfile(working, beside)
-            _strip(beside)
+            copy(beside)
             _verify(connection, beside)
             descriptor = os.open(beside, os.O_RDONLY)
             try:
@@ -62,7 +100,7 @@ def _strip(path: Path) -> None:
             ).fetchall():
                 copy.execute(f"DROP VIEW {quoted(f'{schema}.{table}')}")
             for schema, table in copy.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall():
-                if schema not in PUBLISHED_SCHEMAS or f"{schema}.{table}" in _OWN_AFFAIRS:
+                if schema not in PUBLISHED_SCHEMAS or f"{schema}.{table}" in _NOT_PUBLISHED:
                     copy.execute(f"DROP TABLE {quoted(f'{schema}.{table}')}")
             for schema in ("raw", "staging", "policy"):
                 copy.execute(f"DROP SCHEMA IF EXISTS {schema}")

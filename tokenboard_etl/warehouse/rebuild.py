@@ -15,6 +15,7 @@ import duckdb
 from tokenboard_etl.errors import LandingDamaged
 from tokenboard_etl.landing import Landing, read_landing
 from tokenboard_etl.warehouse.connection import transaction
+from tokenboard_etl.warehouse.live import LIVE_REPORTS, replace_instants, replaced_loads
 from tokenboard_etl.warehouse.load import raw_table, replace_window, stage
 from tokenboard_etl.warehouse.models import build_within
 from tokenboard_etl.warehouse.pages import expose_pages
@@ -69,6 +70,23 @@ def newest_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
     return [Share(*row) for row in rows]
 
 
+def live_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
+    """The loads of the running day, in the order they were read: each replaces part of the one before.
+
+    Those that real costs have replaced are left out: their bodies may be gone.
+    """
+    replaced = {load.load_id for load in replaced_loads(connection)}
+    rows = connection.execute(
+        """
+        SELECT load_id, connection_id, provider, report, [window_start], false FROM ops.loads
+        WHERE result = 'loaded' AND list_contains($1, report)
+        ORDER BY started_at, load_id
+        """,
+        [list(LIVE_REPORTS)],
+    ).fetchall()
+    return [Share(*row) for row in rows if row[0] not in replaced]
+
+
 def rebuild(connection: duckdb.DuckDBPyConnection, root: Path, now: datetime, settle_days: int) -> dict[str, int]:
     """Fills the raw tables from landings and builds every model whole; returns table name to row count.
 
@@ -77,7 +95,7 @@ def rebuild(connection: duckdb.DuckDBPyConnection, root: Path, now: datetime, se
     with transaction(connection):
         for table in names_in("raw"):
             connection.execute(f"DELETE FROM {quoted(table)}")  # noqa: S608 - quoted
-        for share in newest_shares(connection):
+        for share in [*newest_shares(connection), *live_shares(connection)]:
             _reload(connection, share, _landing_of(share, root))
         rows = build_within(connection, now, settle_days, whole=True)
     log.info("rebuilt %d raw tables and %d models", len(names_in("raw")), len(rows))
@@ -101,5 +119,8 @@ def _reload(connection: duckdb.DuckDBPyConnection, share: Share, landing: Landin
     table = raw_table(share.provider, share.report)
     column = "snapshot_date" if share.is_snapshot else "usage_date"
     expose_pages(connection, landing)
+    if share.report in LIVE_REPORTS:
+        replace_instants(connection, table, landing)
+        return
     stage(connection, table, landing, column, share.days)
     replace_window(connection, table, landing, column, share.days)

@@ -26,7 +26,7 @@ WITH bounds AS (
     FROM ops.loads CROSS JOIN ops.clock
     WHERE report NOT IN (
         'projects', 'service_accounts', 'project_keys', 'admin_keys', 'spend_limits', 'keys', 'credits',
-        'credit_grants')
+        'credit_grants', 'completions_minutes', 'key_readings')
     GROUP BY provider, connection_id, report
 ),
 spine AS (

@@ -7,7 +7,12 @@
 -- column usage_date: UTC day.
 -- column model: Model as usage spells it.
 -- column price_model: The name in the price book.
-WITH used AS (
+WITH counted AS (
+    SELECT usage_date, model FROM raw.openai_completions
+    UNION ALL
+    SELECT usage_date, model FROM raw.openai_completions_minutes
+),
+used AS (
     SELECT DISTINCT
         usage_date, model,
         CASE
@@ -15,7 +20,7 @@ WITH used AS (
             WHEN model LIKE 'ft:%' THEN 'ft:' || split_part(model, ':', 2)
             ELSE model
         END AS base
-    FROM raw.openai_completions
+    FROM counted
 ),
 candidate AS (
     SELECT usage_date, model, model AS name, 1 AS choice FROM used

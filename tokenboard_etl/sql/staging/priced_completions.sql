@@ -1,16 +1,17 @@
 -- Token usage priced by the book. The only place where tokens meet prices: whatever else counts tokens in these columns
--- (minutes, for example) becomes one more branch of `counted` and is priced by the same lines.
--- grain: UTC day x connection x project x model x API key x user x batch x service tier
--- key: usage_date, connection_id, project_id, model, api_key_id, user_id, batch, service_tier
+-- becomes one more branch of `counted` and is priced by the same lines.
+-- grain: UTC day (or minute of it) x connection x project x model x API key x user x batch x service tier
+-- key: usage_date, minute_at, connection_id, project_id, model, api_key_id, user_id, batch, service_tier
 -- owner: team:billing
 -- Audio and images are parts of the totals, so text is what remains of each; every token is counted once. Prompts over
 -- 272 thousand tokens cost more, which daily sums cannot tell: they are priced like all others.
 -- column usage_date: UTC day.
+-- column minute_at: Start of the minute, where usage is counted by the minute; NULL where it is counted by the day.
 -- column connection_id: The OpenAI organization.
 -- column project_id: Project; empty where the provider does not say.
 -- column model: Model; empty where the provider does not say.
 -- column api_key_id: API key; empty where the provider does not say.
--- column user_id: User; empty where the provider does not say.
+-- column user_id: User; empty where the provider does not say, and in all minutes.
 -- column batch: true or false; empty where the provider does not say, priced as false.
 -- column service_tier: Service tier; empty where the provider does not say, priced as default.
 -- column input_tokens: All input, cached and cache-write tokens included.
@@ -31,11 +32,20 @@
 -- column unpriced_reason: Why there is no estimate; NULL where there is one.
 WITH counted AS (
     SELECT
-        usage_date, connection_id, project_id, model, api_key_id, user_id, batch, service_tier,
+        usage_date, CAST(NULL AS TIMESTAMPTZ) AS minute_at,
+        connection_id, project_id, model, api_key_id, user_id, batch, service_tier,
         input_tokens, input_uncached_tokens, input_cached_tokens, input_cache_write_tokens, output_tokens,
         input_audio_tokens, input_cached_audio_tokens, output_audio_tokens,
         input_image_tokens, input_cached_image_tokens, output_image_tokens, requests
     FROM raw.openai_completions
+    UNION ALL
+    SELECT
+        usage_date, minute_at,
+        connection_id, project_id, model, api_key_id, '' AS user_id, batch, service_tier,
+        input_tokens, input_uncached_tokens, input_cached_tokens, input_cache_write_tokens, output_tokens,
+        input_audio_tokens, input_cached_audio_tokens, output_audio_tokens,
+        input_image_tokens, input_cached_image_tokens, output_image_tokens, requests
+    FROM raw.openai_completions_minutes
 ),
 apart AS (
     SELECT
@@ -129,7 +139,7 @@ explained AS (
     FROM priced
 )
 SELECT
-    usage_date, connection_id, project_id, model, api_key_id, user_id, batch, service_tier,
+    usage_date, minute_at, connection_id, project_id, model, api_key_id, user_id, batch, service_tier,
     input_tokens, input_uncached_tokens, input_cached_tokens, input_cache_write_tokens, output_tokens,
     input_audio_tokens, input_cached_audio_tokens, output_audio_tokens,
     input_image_tokens, input_cached_image_tokens, output_image_tokens, requests,

@@ -54,3 +54,4 @@ SELECT
     price_version,
     unpriced_reason
 FROM staging.priced_completions
+WHERE minute_at IS NULL
