@@ -418,7 +418,7 @@ def test_bodies_that_are_too_large_are_asked_for_in_smaller_pages(live: Any, lar
 
             async def fetch(request: Request) -> Any:
                 if int(dict(request.params)["limit"]) > limit:
-                    assert request.max_bytes == openai.MAX_BODY_BYTES
+                    assert request.max_bytes == openai_buckets.MAX_BODY_BYTES
                     raise AnswerTooLarge("openai", request.endpoint, "too large")
                 return await server.fetch(request)
 
@@ -460,21 +460,16 @@ def test_parts_that_bring_a_day_twice_are_refused(pages: Any) -> None:
         asyncio.run(openai.costs(server.fetch, JUNE))
 
 
-def test_the_first_error_of_a_part_stops_the_others() -> None:
-    asked = list[str]()
-
-    async def fetch(request: Request) -> Any:
-        start = params_of(request, "start_time")[0]
-        if params_of(request, "limit") == ["180"]:
-            raise too_large(*JUNE.days())
-        asked.append(start)
-        if start == str(seconds(JUNE.start)):
-            raise LoadRefused("as it is")
-        await asyncio.Event().wait()
-
+def test_an_error_of_a_part_is_the_reports_error(pages: Any) -> None:
+    first, *_ = JUNE.days()
+    server = pages(too_large(first), LoadRefused("as it is"), *(page(bucket(day)) for day in JUNE.days()))
     with pytest.raises(LoadRefused, match="as it is"):
-        asyncio.run(asyncio.wait_for(openai.costs(fetch, JUNE), 10))
-    assert len(asked) == 2
+        asyncio.run(openai.costs(server.fetch, JUNE))
+
+
+ONE_REQUEST = openai_buckets.BucketReport(
+    "/organization/costs", openai_buckets.BucketPage[openai.CostRow], (), 3
+).request(JUNE.start_epoch, JUNE.end_epoch, 3)
 
 
 def large(*buckets: dict[str, Any], **more: Any) -> bytes:
@@ -483,7 +478,7 @@ def large(*buckets: dict[str, Any], **more: Any) -> bytes:
 
 
 def test_of_a_large_body_only_the_envelope_is_read() -> None:
-    request = openai._costs(()).request(JUNE, 3)
+    request = ONE_REQUEST
     read = parse(request, large(bucket(JUNE.start, cost()), bucket(JUNE.end), next_page="t"))
     assert read == {
         "data": [
@@ -509,6 +504,4 @@ def test_the_envelope_of_a_large_body_is_read_as_strictly(body: Any, path: str) 
 @pytest.mark.parametrize("cut", [1, 40, 200])
 def test_a_large_body_that_is_no_json_is_malformed(cut: int) -> None:
     with pytest.raises(MalformedAnswer, match="not JSON"):
-        parse(
-            openai._costs(()).request(JUNE, 3), b" " * LARGE_BYTES + large(bucket(JUNE.start, cost())).rstrip()[:-cut]
-        )
+        parse(ONE_REQUEST, b" " * LARGE_BYTES + large(bucket(JUNE.start, cost())).rstrip()[:-cut])

@@ -95,25 +95,14 @@ def test_archived_projects_never_refuse_a_report(active: list[Project], caplog: 
 @pytest.mark.parametrize(
     "error", [refused(422), KeyRefused("openai", "GET /x", "HTTP 403", "")], ids=["rejected", "key refused"]
 )
-def test_another_error_ends_the_report_and_what_is_under_way(read: Read, error: Exception) -> None:
-    ended: list[str] = []
-
+def test_another_error_ends_the_report(read: Read, error: Exception) -> None:
     async def fetch(request: Request) -> Any:
         if request.context["project_id"] == "proj_0":
-            await asyncio.sleep(0)
             raise error
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.append(request.context["project_id"])
-
-    async def run() -> None:
-        async with asyncio.timeout(10):
-            await read(fetch, ACTIVE)
+        return None if "spend_limit" in request.path else {"data": [], "has_more": False}
 
     with pytest.raises(type(error)):
-        asyncio.run(run())
-    assert len(ended) == len(ACTIVE) - 1
+        asyncio.run(read(fetch, ACTIVE))
 
 
 @pytest.mark.parametrize("read", LISTS)

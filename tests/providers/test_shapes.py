@@ -16,15 +16,16 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from tokenboard_etl.connections import connections
+from tokenboard_etl.connections import accounts
 from tokenboard_etl.errors import MalformedAnswer
 from tokenboard_etl.extraction import REPORTS, Undertaking, extract_all, parse
 from tokenboard_etl.landing import Landing, read_body
 from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.answers import ANSWERS, Answers
+from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.providers.shapes import MAX_UNKNOWN_FIELDS, Shape
 from tokenboard_etl.providers.wire import Request, Wire, WireAmount, WireCount, read
-from tokenboard_etl.settings import Settings
+from tokenboard_etl.settings import Settings, load_settings
 
 Step = str | int
 Path_ = tuple[Step, ...]
@@ -234,10 +235,11 @@ def test_a_type_nobody_thought_of_is_an_error_of_ours() -> None:
         Shape("openai", "GET /x", Odd)
 
 
-def test_the_sandbox_sends_nothing_that_is_not_known(settings: Settings) -> None:
+def test_the_sandbox_sends_nothing_that_is_not_known(sandbox: RunningSandbox, settings: Settings) -> None:
     """Every report of both providers: each landed page has a model, and holds what the contracts name."""
     about = Undertaking(Window(date(2026, 6, 10), date(2026, 6, 14)), settings.landing_path, lambda: settings.now)
-    outcomes = asyncio.run(extract_all(connections(settings), tuple(REPORTS.values()), about))
+    personal = load_settings(**sandbox.env(), OPENAI_PERSONAL_KEY=next(iter(sandbox.world.session_tokens.values())))
+    outcomes = asyncio.run(extract_all(accounts(personal), tuple(REPORTS.values()), about))
     assert len(outcomes) >= len(REPORTS)
     assert {unknown for landed in outcomes for unknown in unknown_in(landed)} == set()
 
