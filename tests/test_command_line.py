@@ -184,7 +184,8 @@ def test_an_openai_key_of_another_kind_is_refused_before_it_is_sent(
 
 def test_an_admin_key_the_provider_does_not_know_is_wrong_configuration(shell: Shell) -> None:
     said = shell.nightly(OPENAI_ADMIN_KEY="sk-admin-unknown0123456789").refused_with(2)
-    assert "openai refused the key for GET /organization/projects: HTTP 401" in said
+    assert "openai refused the key for GET /organization/" in said
+    assert "HTTP 401" in said
     assert "OPENAI_ADMIN_KEY" in said
 
 

@@ -211,7 +211,8 @@ def _judge(request: Request, response: httpx.Response, body: bytes) -> Answer:
     said = f"HTTP {response.status_code}" + (f": {message}" if message else "")
     if response.status_code in (401, 403) and not _USED_UP.search(message):
         raise KeyRefused(request.provider, request.endpoint, said, request.key_advice or _KEY_ADVICE[request.provider])
-    if response.status_code in _TRY_AGAIN or (response.status_code == 404 and request.missing_is_outage):
+    unclear = request.missing_is_none and body and _cut_short(body)  # which of the two meanings, is in the words
+    if response.status_code in _TRY_AGAIN or (response.status_code == 404 and (request.missing_is_outage or unclear)):
         raise ProviderUnavailable(
             request.provider,
             request.endpoint,

@@ -6,6 +6,7 @@ are replaced here, the one thing that is, and the walk runs in this process.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -19,8 +20,9 @@ from chaos.report import Line, Report
 from chaos.requests import asked
 from chaos.tables import OF_THE_PAGES, OF_THE_RUN, differences
 from tokenboard_etl.periods import Window, utc_day
-from tokenboard_etl.providers import openai, openrouter
+from tokenboard_etl.providers import openai_buckets, openrouter
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
+from tokenboard_etl.providers.wire import Request
 from tokenboard_etl.settings import load_settings
 
 FORTY_DAYS = Window(utc_day(NOW) - timedelta(days=40), utc_day(NOW))
@@ -42,13 +44,18 @@ class Pages(NamedTuple):
 ONE_DAY, SEVEN_DAYS = Pages(1, 50, 10_000), Pages(7, 7, 150)
 
 
+def at_most(days: int) -> Callable[..., Request]:
+    """OpenAI's requests with no more buckets a page than this."""
+    original = openai_buckets.BucketReport.request
+    return lambda report, start, end, buckets: original(report, start, end, min(buckets, days))
+
+
 def walk(place: Home, sandbox: RunningSandbox, pages: Pages | None) -> dict[str, int]:
     """Forty days in pages of a size, or of the greatest; returns how often each paged endpoint was asked."""
     before = asked(sandbox)
     with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
         if pages:
-            patch.setattr(openai, "COSTS_PAGE_DAYS", pages.days)
-            patch.setattr(openai, "USAGE_PAGE_DAYS", pages.days)
+            patch.setattr(openai_buckets.BucketReport, "request", at_most(pages.days))
             patch.setattr(openrouter, "QUERY_DAYS", pages.days)
             patch.setattr(openrouter, "ROW_LIMIT", pages.rows)
             patch.setattr(openrouter.groups_with_distinct_names, "__defaults__", (pages.keys,))  # KEYS_PER_QUERY

@@ -60,8 +60,8 @@ class Landing:
 
     @property
     def sha256(self) -> str:
-        """One checksum for all bodies, in order."""
-        return hashlib.sha256("".join(page.sha256 for page in self.pages).encode()).hexdigest()
+        """One checksum for all bodies, whatever order they arrived in."""
+        return hashlib.sha256("".join(sorted(page.sha256 for page in self.pages)).encode()).hexdigest()
 
     def verify(self) -> None:
         """Raises LandingDamaged unless every body has the checksum it arrived with."""
