@@ -23,7 +23,7 @@ check: lint types  ## the fast part of `test`
 	$(PYTEST) -m "not slow and not prism and not chaos"
 
 chaos: $(VENV)/.ready  ## kills, faults, page sizes and time zones at length; ends with a table
-	$(BIN)/pytest tests/chaos -m chaos
+	$(BIN)/pytest tests/chaos tests/test_nights.py -m chaos
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

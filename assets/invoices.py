@@ -10,7 +10,7 @@ from assets.loading import read_before_closing
 from assets.partitions import month_of, monthly
 from assets.resources import Surroundings
 from assets.tables import asset_key, column_schema
-from tokenboard_etl.billing.issue import refuse_open_month
+from tokenboard_etl.billing.issue import is_closed, refuse_open_month
 from tokenboard_etl.closing import close
 from tokenboard_etl.connections import ours
 from tokenboard_etl.errors import TokenboardError
@@ -70,7 +70,8 @@ def close_month(
     refuse_open_month(month, settings.now)
     with surroundings.warehouse() as warehouse:
         try:
-            read_before_closing(warehouse, settings, ours(settings), month, context.run.run_id)
+            if not is_closed(warehouse, month, config.tenant_id):
+                read_before_closing(warehouse, settings, ours(settings), month, context.run.run_id)
         except TokenboardError as error:
             if not config.accepted_reason:
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -236,7 +237,7 @@ def test_no_key_is_written_anywhere_whether_a_run_succeeds_or_fails(used: Shell,
 def test_an_unreachable_provider_is_named_and_the_command_can_be_repeated(used: Shell) -> None:
     before = used.published.read_bytes()
     said = used.nightly(OPENAI_BASE_URL="http://127.0.0.1:1").refused_with(1)
-    assert "openai GET /organization/projects: cannot reach 127.0.0.1" in said
+    assert "openai GET /organization/costs: cannot reach 127.0.0.1" in said
     assert "run the same command again" in said
     assert used.published.read_bytes() == before
 
@@ -279,7 +280,7 @@ def test_a_body_that_is_not_json_is_kept_and_its_folder_named(used: Shell) -> No
     before, read = used.published.read_bytes(), used.manifests("projects")
     with provider_that_says(lambda _path, _key: (200, b'{"data": [}')) as url:
         said = used.nightly(OPENAI_BASE_URL=url).refused_with(1)
-    assert "openai GET /organization/projects: the body is not JSON" in said
+    assert re.search(r"openai GET /organization/\S+: the body is not JSON", said)
     folder = Path(said.partition("The answer is kept in ")[2].strip().removesuffix("."))
     assert zstandard.decompress((folder / "page-00001.json.zst").read_bytes()) == b'{"data": [}'
     assert used.manifests("projects") == read
@@ -345,7 +346,7 @@ def test_a_run_that_is_stopped_says_so_and_can_be_repeated(
         command, env=env, cwd=shell.home.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert running.stdout is not None
-    assert any("landed openai projects" in line for line in running.stdout)
+    assert any("landed openai" in line for line in running.stdout)
     running.send_signal(by)
     _, said = running.communicate(timeout=60)
     assert (running.returncode, said.splitlines()[-1]) == (

@@ -38,7 +38,7 @@ def close_month(
     refuse_open_month(month, now)
     with transaction(connection):
         _refuse_unknown_tenant(connection, tenant_id)
-        if _is_closed(connection, month, tenant_id):
+        if is_closed(connection, month, tenant_id):
             return []
         unfinished = unfinished_days(connection, month, gating)
         if unfinished and not accepted_reason:
@@ -133,7 +133,8 @@ def _refuse_unknown_tenant(connection: duckdb.DuckDBPyConnection, tenant_id: str
         raise WrongUse(f"There is no tenant {tenant_id!r}; `tokenboard tenants list` shows them.")
 
 
-def _is_closed(connection: duckdb.DuckDBPyConnection, month: Month, tenant_id: str | None) -> bool:
+def is_closed(connection: duckdb.DuckDBPyConnection, month: Month, tenant_id: str | None) -> bool:
+    """Whether the month was invoiced, for all tenants or for this one."""
     rows = connection.execute(
         """
         SELECT count(*) FROM billing.closed_months
