@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PRISM := tests/prism/node_modules/.bin/prism
 
-.PHONY: demo test check lint types setup dev lock clean
+.PHONY: demo test check lint types setup dev lock schema clean
 
 demo: $(VENV)/.ready  ## everything once, against the sandbox
 	@$(BIN)/tokenboard demo
@@ -31,6 +31,10 @@ dev: $(VENV)/.ready  ## Dagster's UI over this folder's workspace.yaml
 lock: $(VENV)/.ready  ## pin the newest allowed versions, with hashes and without any host
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-strip-extras --upgrade --extra dev pyproject.toml --output-file requirements.lock
+
+schema: $(VENV)/.ready  ## docs/policy.schema.json, after a change of the policy's fields
+	$(BIN)/python -c 'from tokenboard_etl.billing.policy_schema import policy_schema; print(policy_schema(), end="")' \
+		>docs/policy.schema.json
 
 clean:
 	rm -rf $(VENV) tests/prism/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

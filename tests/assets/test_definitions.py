@@ -25,6 +25,7 @@ KEYS = [
     "billing/invoices",
     "billing/own_account_costs",
     "billing/price_variance",
+    "billing/rates",
     "billing/reconciliation",
     "billing/tenant_days",
     "billing/tenant_months",
@@ -63,6 +64,8 @@ KEYS = [
     "staging/price_names",
     "staging/priced_completions",
     "staging/provider_totals",
+    "staging/tenant_costs",
+    "staging/tenant_margins",
     "usage/completions",
     "usage/openrouter_activity",
 ]
