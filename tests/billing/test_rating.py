@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tokenboard_etl.billing.issue import close_month
@@ -145,6 +145,11 @@ def margin_rules(draw: st.DrawFn) -> dict[str, Any]:
     return rule
 
 
+def anything(*fields: str) -> dict[str, Any]:
+    """A rule for whatever has these fields."""
+    return {**dict.fromkeys(fields, "*"), "multiplier": str(len(fields)), "from": date(2026, 1, 1)}
+
+
 def fits(pattern: str, value: str | None) -> bool:
     form = "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern)
     return value is not None and re.fullmatch(form, value, re.DOTALL) is not None
@@ -175,6 +180,10 @@ OF_CHARGES = [check for check in all_checks() if check.table in ("billing.rates"
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(candidates=st.lists(margin_rules(), max_size=12))
+@example(candidates=[anything("provider"), anything("category"), anything("model")])
+@example(candidates=[anything("model"), anything("line_item")])
+@example(candidates=[anything("line_item"), anything("tenant")])
+@example(candidates=[anything(), anything("provider")])
 def test_sql_chooses_the_rule_the_prose_does(
     planted: duckdb.DuckDBPyConnection, candidates: list[dict[str, Any]]
 ) -> None:
@@ -359,6 +368,10 @@ def test_a_file_that_did_not_change_rates_nothing_again(warehouse: duckdb.DuckDB
     assert everything(warehouse, "ops.dirty_months") == []
     assert record_policy(warehouse, version(TRIPLE), NOW) is True
     assert everything(warehouse, "ops.dirty_months") == [(str(MAY),), (str(JUNE),)]
+    build_models(warehouse, NOW, settle_days=4)
+    close(warehouse, MAY)
+    assert record_policy(warehouse, version(DOUBLE), NOW) is True
+    assert everything(warehouse, "ops.dirty_months") == [(str(JUNE),)]
 
 
 def test_an_older_warehouse_is_rated_as_before() -> None:
