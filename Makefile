@@ -11,7 +11,7 @@ SCRATCH ?= $(shell awk '$$2 == "/dev/shm" {options = $$4} END {exit options == "
 	2>/dev/null && test -w /dev/shm && df -Pk /dev/shm | awk 'NR == 2 && $$4 >= 4 * 1024 * 1024 {print "/dev/shm"}')
 PYTEST = $(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check chaos lint types setup dev lock clean
+.PHONY: demo test check chaos lint types setup dev lock schema clean
 
 demo: $(VENV)/.ready  ## everything once, against the sandbox
 	@$(BIN)/tokenboard demo
@@ -41,6 +41,10 @@ dev: $(VENV)/.ready  ## Dagster's UI over this folder's workspace.yaml
 lock: $(VENV)/.ready  ## pin the newest allowed versions, with hashes and without any host
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-strip-extras --upgrade --extra dev pyproject.toml --output-file requirements.lock
+
+schema: $(VENV)/.ready  ## docs/policy.schema.json, after a change of the policy's fields
+	$(BIN)/python -c 'from tokenboard_etl.billing.policy_schema import policy_schema; print(policy_schema(), end="")' \
+		>docs/policy.schema.json
 
 clean:
 	rm -rf $(VENV) tests/prism/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,6 +21,7 @@ from rich import filesize
 from rich.table import Table
 
 from tokenboard_etl.cli_connections import connect, vault_app
+from tokenboard_etl.cli_forecast import show_forecast
 from tokenboard_etl.connections import require_connections
 from tokenboard_etl.errors import TokenboardError, WrongUse
 from tokenboard_etl.logs import log_to, show_progress, show_warnings
@@ -66,9 +67,12 @@ def nightly(
     ] = None,
 ) -> None:
     """Extract, load, model, check and publish a window of UTC days (default: yesterday and the days it re-reads)."""
+    from tokenboard_etl.billing.policy_file import load_policy
+
     settings = load_settings()
     window = nightly_window(settings, from_, to)
     require_connections(settings)
+    load_policy(settings)  # a policy that cannot be used is said before hours of reading
     with _at_work(settings):
         from assets.run import run_nightly  # Dagster costs seconds, so only here
 
@@ -81,15 +85,26 @@ def close(
     month: Annotated[str, typer.Argument(metavar="YYYY-MM")],
     tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
     accept_provisional: Annotated[
-        str | None, typer.Option(metavar="REASON", help="Close although days are missing or provisional.")
+        str | None,
+        typer.Option(metavar="REASON", help="Close although days are missing or provisional, or it is too early."),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be issued, and what a changed policy makes of it.")
+    ] = False,
 ) -> None:
     """Issue the month's invoices."""
-    from tokenboard_etl.billing.issue import refuse_open_month
+    from tokenboard_etl.billing.issue import refuse_early_close
+    from tokenboard_etl.billing.policy_file import load_policy
+    from tokenboard_etl.dry_run import dry_run as forecast
 
     settings = load_settings()
     parsed = Month.parse(month)
-    refuse_open_month(parsed, settings.now)
+    if dry_run:
+        with show_warnings(err):
+            show_forecast(forecast(settings, parsed, tenant_id=tenant))
+        return
+    waiting_days = load_policy(settings).policy.waiting_days
+    refuse_early_close(parsed, settings.now, waiting_days, accept_provisional)
     with _at_work(settings):
         from assets.run import run_month_close
 

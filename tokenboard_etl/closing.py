@@ -11,6 +11,8 @@ import duckdb
 from tokenboard_etl.billing.invoice import Invoice
 from tokenboard_etl.billing.issue import close_month, invoices_of, issued_checksums, refuse_open_month
 from tokenboard_etl.billing.margins import record_default_margins
+from tokenboard_etl.billing.policy_file import PolicyFile, load_policy
+from tokenboard_etl.billing.policy_versions import record_policy
 from tokenboard_etl.billing.price_book import record_bundled_prices
 from tokenboard_etl.connections import ours
 from tokenboard_etl.periods import Month
@@ -35,14 +37,27 @@ class Closed:
     written: tuple[Path, ...]
 
 
-def bring_up_to_date(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dict[str, int]:
-    """Records connections, default margins and prices, and builds what changed; returns the models' row counts."""
+def bring_up_to_date(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, policy: PolicyFile | None = None
+) -> dict[str, int]:
+    """Records connections, policy, default margins and prices, and builds what changed; returns the models' row counts.
+
+    `policy` is that of TOKENBOARD_POLICY unless another is given.
+    """
+    policy = policy or load_policy(settings)
     record_connections(connection, settings)
+    if record_policy(connection, policy, settings.now):
+        log.info("policy %s is in use from now on", policy.sha256[:12])
     record_default_margins(connection, settings.default_multipliers, settings.now)
     record_bundled_prices(connection, settings.now)
     rows = build_models(connection, settings.now, settings.settle_days)
     log.info("built %d tables", len(rows))
     return rows
+
+
+def gating_reports(settings: Settings) -> list[tuple[str, str]]:
+    """Connections, and the report of each that has to be final before a month is closed."""
+    return [(each.connection_id, GATING_REPORTS[each.provider]) for each in ours(settings)]
 
 
 def republish(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
@@ -62,18 +77,20 @@ def close(
 ) -> Closed:
     """Issues the month's invoices and writes their files. Done before, it issues nothing and mends missing files."""
     refuse_open_month(month, settings.now)
-    bring_up_to_date(connection, settings)
+    file = load_policy(settings)
+    bring_up_to_date(connection, settings, file)
     refuse_violations(run_checks(connection))
     issued = close_month(
         connection,
         month,
         settings.now,
         render_invoice,
-        gating=[(each.connection_id, GATING_REPORTS[each.provider]) for each in ours(settings)],
+        gating=gating_reports(settings),
+        waiting_days=file.policy.waiting_days,
         tenant_id=tenant_id,
         accepted_reason=accepted_reason,
     )
-    bring_up_to_date(connection, settings)
+    bring_up_to_date(connection, settings, file)
     invoices = invoices_of(connection, month)
     issued_as = issued_checksums(connection, month)
     written = [write_invoice(settings.reports_path, invoice, issued_as[invoice.number]) for invoice in invoices]

@@ -5,6 +5,7 @@
     |-- ConfigurationError          the surroundings are not as they must be
     |   |-- KeyMissing              no key, so there is nothing to read
     |   |-- KeyRefused              a key of the wrong kind, or without the permission
+    |   |-- PolicyError             the policy file cannot mean what it says
     |   |-- EncryptionKeyMissing    no key to encrypt or decrypt stored secrets with
     |   `-- EncryptionKeyWrong      none of the given keys encrypted a stored secret
     |-- ProviderError               a provider's answer, or the lack of one
@@ -64,6 +65,10 @@ class KeyRefused(ConfigurationError):
     def __init__(self, provider: str, endpoint: str, reason: str, advice: str) -> None:
         self.provider, self.endpoint, self.reason, self.advice = provider, endpoint, reason, advice
         super().__init__(f"{provider} refused the key for {endpoint}: {reason}. {advice}")
+
+
+class PolicyError(ConfigurationError):
+    """The policy file is missing, unreadable or contradicts itself; the message names the line and the rule."""
 
 
 class EncryptionKeyMissing(ConfigurationError):

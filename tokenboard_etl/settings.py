@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     openrouter_markup: Decimal = Field(Decimal("1.3"), ge=0, lt=900, validation_alias="OPENROUTER_MARKUP")
     settle_days: int = Field(4, ge=0, le=60, validation_alias="TOKENBOARD_SETTLE_DAYS")
     lookback_days: int = Field(4, ge=0, le=364, validation_alias="TOKENBOARD_LOOKBACK_DAYS")
+    policy_path: Path | None = Field(None, validation_alias="TOKENBOARD_POLICY")
     simulated_now: datetime | None = Field(None, validation_alias="TOKENBOARD_NOW")
     prices_url: str | None = Field(None, validation_alias="TOKENBOARD_PRICES_URL")
     dagster_home: Path | None = Field(None, validation_alias="DAGSTER_HOME")
@@ -66,7 +67,7 @@ class Settings(BaseSettings):
             protect(part)
         return SecretStr(",".join(parts))
 
-    @field_validator("home", "dagster_home")
+    @field_validator("home", "dagster_home", "policy_path")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         try:

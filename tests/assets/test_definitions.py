@@ -25,6 +25,7 @@ KEYS = [
     "billing/invoices",
     "billing/own_account_costs",
     "billing/price_variance",
+    "billing/rates",
     "billing/reconciliation",
     "billing/tenant_days",
     "billing/tenant_months",
@@ -88,6 +89,8 @@ KEYS = [
     "staging/price_names",
     "staging/priced_completions",
     "staging/provider_totals",
+    "staging/tenant_costs",
+    "staging/tenant_margins",
     "usage/completions",
     "usage/intraday",
     "usage/openrouter_activity",
@@ -117,12 +120,13 @@ def test_every_asset_has_group_owner_kind_description_and_tables_their_columns()
 
 
 def test_lineage_is_read_from_the_sql() -> None:
-    charges = defs.resolve_asset_graph().get(dg.AssetKey(["billing", "charges"]))
-    assert {key.to_user_string() for key in charges.parent_keys} == {
-        "staging/costs",
-        "registry/accounts",
-        "registry/connections",
-    }
+    graph = defs.resolve_asset_graph()
+
+    def parents(schema: str, table: str) -> set[str]:
+        return {key.to_user_string() for key in graph.get(dg.AssetKey([schema, table])).parent_keys}
+
+    assert parents("billing", "charges") == {"staging/tenant_costs", "billing/rates"}
+    assert parents("staging", "tenant_costs") == {"staging/costs", "registry/accounts", "registry/connections"}
 
 
 def test_every_model_is_documented_and_keyed() -> None:

@@ -165,7 +165,7 @@ def test_a_currency_without_a_rate_is_refused_and_nothing_is_issued(warehouse: d
 def test_a_changed_default_margin_holds_from_the_day_it_is_first_seen(warehouse: duckdb.DuckDBPyConnection) -> None:
     def rules() -> list[tuple[object, ...]]:
         return warehouse.execute(
-            "SELECT rule_id, multiplier, valid_from, valid_until FROM policy.margin_rules ORDER BY valid_from"
+            "SELECT rule_id, multiplier, valid_from, valid_until FROM policy.default_margins ORDER BY valid_from"
         ).fetchall()
 
     first, second = Decimal("1.250000"), Decimal("1.400000")

@@ -476,7 +476,7 @@ def billed(land: Any, warehouse: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyCo
         {"now": NOW},
     )
     bind(warehouse, "t1", "p1")
-    warehouse.execute("INSERT INTO policy.margin_rules VALUES ('r1', 'openai', 1.25, '2024-01-01', NULL, $1)", [NOW])
+    warehouse.execute("INSERT INTO policy.default_margins VALUES ('r1', 'openai', 1.25, '2024-01-01', NULL, $1)", [NOW])
     build_models(warehouse, NOW, settle_days=4)
     return warehouse
 
@@ -594,7 +594,7 @@ def test_bindings_that_follow_one_another_are_sound(billed: duckdb.DuckDBPyConne
 
 
 def test_a_missing_rule_is_found_and_is_no_zero(billed: duckdb.DuckDBPyConnection) -> None:
-    billed.execute("DELETE FROM policy.margin_rules")
+    billed.execute("DELETE FROM policy.default_margins")
     rebuild(billed)
     assert "every_charge_is_rated" in failed(billed)
     assert billed.execute("SELECT DISTINCT billed_usd FROM billing.charges WHERE tenant_id = 't1'").fetchall() == [
@@ -603,7 +603,7 @@ def test_a_missing_rule_is_found_and_is_no_zero(billed: duckdb.DuckDBPyConnectio
 
 
 def test_two_rules_for_one_day_are_found(billed: duckdb.DuckDBPyConnection) -> None:
-    billed.execute("INSERT INTO policy.margin_rules VALUES ('r2', 'openai', 1.5, '2026-06-02', NULL, $1)", [NOW])
+    billed.execute("INSERT INTO policy.default_margins VALUES ('r2', 'openai', 1.5, '2026-06-02', NULL, $1)", [NOW])
     rebuild(billed)
     assert failed(billed) >= {"difference_is_zero"}
 
@@ -712,7 +712,7 @@ def test_the_published_file_holds_no_raw_data_and_nothing_of_the_policy(files: t
     with open_warehouse(working) as connection:
         load_landing(connection, land({FIRST: [row("1", project="proj_secret_of_raw")]}))
         connection.execute(
-            "INSERT INTO policy.margin_rules VALUES ('r1', 'openai', 1.25, '2024-01-01', NULL, $1)", [NOW]
+            "INSERT INTO policy.default_margins VALUES ('r1', 'openai', 1.25, '2024-01-01', NULL, $1)", [NOW]
         )
         build_models(connection, NOW, settle_days=4)
         size = publish(connection, working, published)

@@ -84,7 +84,7 @@ def test_every_day_has_the_state_its_reads_give_it(
         warehouse.execute(f"DELETE FROM {table}")
     record(warehouse, report, reads)
     for month in close:
-        warehouse.execute("INSERT INTO billing.closed_months VALUES ($1, NULL, now(), NULL)", [month])
+        warehouse.execute("INSERT INTO billing.closed_months (month, closed_at) VALUES ($1, now())", [month])
     now = datetime(FIRST.year, FIRST.month, FIRST.day, 2, tzinfo=UTC) + timedelta(days=now_day)
     build_models(warehouse, now, SETTLE_DAYS)
     found = dict(warehouse.execute("SELECT usage_date, state FROM ops.source_days").fetchall())

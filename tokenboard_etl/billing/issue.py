@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import astuple
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import duckdb
 
 from tokenboard_etl.billing.drafts import draft_invoices
 from tokenboard_etl.billing.invoice import Buyer, Invoice, Line, Render, Rendered
-from tokenboard_etl.billing.margins import rules_sha256
+from tokenboard_etl.billing.policy_versions import sha256_in_use
 from tokenboard_etl.errors import CheckFailed, WrongUse
 from tokenboard_etl.periods import FIRST_DAY, Month, utc_day
 from tokenboard_etl.warehouse.connection import transaction
 from tokenboard_etl.warehouse.load import mark_months
+
+ACCEPT = "To close it all the same, give --accept-provisional REASON."
 
 
 def close_month(
@@ -28,36 +30,43 @@ def close_month(
     render: Render,
     *,
     gating: Collection[tuple[str, str]] = (),
+    waiting_days: int = 0,
     tenant_id: str | None = None,
     accepted_reason: str | None = None,
 ) -> list[Invoice]:
     """Issues an invoice for every tenant with charges in the month who has none yet; returns the new ones.
 
-    `gating` names connections and reports that must have every day of the month, beside those ever read.
+    `gating` names connections and reports that must have every day of the month, beside those ever read;
+    `waiting_days` have to pass after its end. `accepted_reason` accepts that they have not, and that days are not
+    final.
     """
     refuse_open_month(month, now)
     with transaction(connection):
-        _refuse_unknown_tenant(connection, tenant_id)
+        refuse_unknown_tenant(connection, tenant_id)
         if is_closed(connection, month, tenant_id):
             return []
-        unfinished = unfinished_days(connection, month, gating)
-        if unfinished and not accepted_reason:
-            raise CheckFailed(
-                f"{month} cannot be closed: {len(unfinished)} source day(s) are not final, first "
-                f"{'; '.join(unfinished[:3])}. Once they have settled, run `tokenboard nightly --from "
-                f"{month.window.start} --to {month.window.last}`, or accept them with --accept-provisional REASON."
-            )
+        reasons = reasons_to_wait(connection, month, now, gating, waiting_days)
+        if reasons and not accepted_reason:
+            raise CheckFailed(f"{month} cannot be closed: {' '.join(reasons)} {ACCEPT}")
         drafts = list(draft_invoices(connection, month, now, tenant_id))
-        policy = rules_sha256(connection)
+        policy = sha256_in_use(connection)
+        reason = accepted_reason if reasons else None
         for invoice in drafts:
-            _insert(connection, invoice, render(invoice), policy, accepted_reason if unfinished else None)
+            _insert(connection, invoice, render(invoice), policy, reason)
         if drafts or tenant_id is None:  # a tenant without charges yet may still get some
             connection.execute(
-                "INSERT INTO billing.closed_months VALUES ($1, $2, $3, $4)",
-                [str(month), tenant_id, now, accepted_reason if unfinished else None],
+                "INSERT INTO billing.closed_months VALUES ($1, $2, $3, $4, $5)",
+                [str(month), tenant_id, now, reason, policy],
             )
         mark_months(connection, {str(month)})
     return drafts
+
+
+def refuse_early_close(month: Month, now: datetime, waiting_days: int, accepted_reason: str | None) -> None:
+    """Raises WrongUse for a month that is not over, CheckFailed within the waiting days unless a reason is given."""
+    refuse_open_month(month, now)
+    if (early := waiting_time_left(month, now, waiting_days)) and not accepted_reason:
+        raise CheckFailed(f"{month} cannot be closed: {early} {ACCEPT}")
 
 
 def refuse_open_month(month: Month, now: datetime) -> None:
@@ -66,6 +75,33 @@ def refuse_open_month(month: Month, now: datetime) -> None:
         raise WrongUse(f"{month} is before {FIRST_DAY}, where this system begins.")
     if month.window.end > utc_day(now):
         raise WrongUse(f"{month} is not over; it can be closed from {month.window.end} on.")
+
+
+def reasons_to_wait(
+    connection: duckdb.DuckDBPyConnection,
+    month: Month,
+    now: datetime,
+    gating: Collection[tuple[str, str]],
+    waiting_days: int,
+) -> list[str]:
+    """Why a month that is over should not be closed yet, one sentence each."""
+    reasons = []
+    if early := waiting_time_left(month, now, waiting_days):
+        reasons.append(early)
+    if unfinished := unfinished_days(connection, month, gating):
+        reasons.append(
+            f"{len(unfinished)} source day(s) are not final, first {'; '.join(unfinished[:3])}; once they have "
+            f"settled, run `tokenboard nightly --from {month.window.start} --to {month.window.last}`."
+        )
+    return reasons
+
+
+def waiting_time_left(month: Month, now: datetime, waiting_days: int) -> str | None:
+    """The sentence that says so while the policy's waiting days after the month's end have not passed."""
+    first_day = month.window.end + timedelta(days=waiting_days)
+    if utc_day(now) >= first_day:
+        return None
+    return f"the policy waits {waiting_days} days after a month's end, until {first_day}."
 
 
 def unfinished_days(
@@ -127,7 +163,8 @@ def issued_checksums(connection: duckdb.DuckDBPyConnection, month: Month) -> dic
     return dict(rows.fetchall())
 
 
-def _refuse_unknown_tenant(connection: duckdb.DuckDBPyConnection, tenant_id: str | None) -> None:
+def refuse_unknown_tenant(connection: duckdb.DuckDBPyConnection, tenant_id: str | None) -> None:
+    """Raises WrongUse for a tenant nobody registered."""
     known = connection.execute("SELECT count(*) FROM registry.tenants WHERE tenant_id = $1", [tenant_id]).fetchall()
     if tenant_id is not None and not known[0][0]:
         raise WrongUse(f"There is no tenant {tenant_id!r}; `tokenboard tenants list` shows them.")

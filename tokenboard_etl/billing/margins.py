@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 
 import duckdb
 
+from tokenboard_etl.billing.policy_rules import SINCE_EVER
 from tokenboard_etl.periods import utc_day
 from tokenboard_etl.tenants.registry import rerate_open_months
 from tokenboard_etl.warehouse.connection import transaction
-
-SINCE_EVER = date(1970, 1, 1)
 
 
 def record_default_margins(
@@ -28,7 +26,7 @@ def record_default_margins(
         for provider, multiplier in sorted(multipliers.items()):
             newest = connection.execute(
                 """
-                SELECT multiplier, valid_from FROM policy.margin_rules
+                SELECT multiplier, valid_from FROM policy.default_margins
                 WHERE provider = $1 AND valid_until IS NULL
                 """,
                 [provider],
@@ -37,23 +35,15 @@ def record_default_margins(
                 continue
             start = today if newest else SINCE_EVER
             connection.execute(
-                "DELETE FROM policy.margin_rules WHERE provider = $1 AND valid_from = $2", [provider, start]
+                "DELETE FROM policy.default_margins WHERE provider = $1 AND valid_from = $2", [provider, start]
             )
             connection.execute(
-                "UPDATE policy.margin_rules SET valid_until = $2 WHERE provider = $1 AND valid_until IS NULL",
+                "UPDATE policy.default_margins SET valid_until = $2 WHERE provider = $1 AND valid_until IS NULL",
                 [provider, start],
             )
             rule_id = f"default-{provider}" + (f"-{start}" if newest else "")
             connection.execute(
-                "INSERT INTO policy.margin_rules VALUES ($1, $2, $3, $4, NULL, $5)",
+                "INSERT INTO policy.default_margins VALUES ($1, $2, $3, $4, NULL, $5)",
                 [rule_id, provider, multiplier, start, now],
             )
             rerate_open_months(connection)
-
-
-def rules_sha256(connection: duckdb.DuckDBPyConnection) -> str:
-    """A checksum over all rules: which version of them priced an invoice."""
-    rows = connection.execute(
-        "SELECT rule_id, provider, multiplier, valid_from, valid_until FROM policy.margin_rules ORDER BY rule_id"
-    ).fetchall()
-    return hashlib.sha256("\n".join("|".join(map(str, row)) for row in rows).encode()).hexdigest()

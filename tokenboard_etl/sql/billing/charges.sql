@@ -3,9 +3,8 @@
 -- key: usage_date, connection_id, account_id, api_key_id, line_item, source
 -- month: usage_date
 -- owner: team:billing
--- A binding of the API key goes before one of the project. Every cost row becomes exactly one charge: bindings and
--- rules do not overlap (checks), and nothing is dropped by a join. A tenant's own account is no charge of ours
--- (billing.own_account_costs).
+-- Every cost row becomes exactly one charge: bindings and rates do not overlap (checks), and nothing is dropped by a
+-- join. Whose it is, and under which version of the policy, is staging.tenant_costs; its price is billing.rates.
 -- column usage_date: UTC day of the cost.
 -- column tenant_id: Who pays; 'unallocated' where nobody is bound.
 -- column provider: openai or openrouter.
@@ -23,28 +22,6 @@
 -- column margin_rule_id: The rule the multiplier is from; NULL for unallocated spend.
 -- column source: provider: the provider's own cost figure.
 -- column load_id: The load that brought the cost.
-WITH cost AS (
-    SELECT
-        staging.costs.usage_date, staging.costs.provider, staging.costs.connection_id, staging.costs.account_id,
-        staging.costs.api_key_id, staging.costs.line_item, staging.costs.model, staging.costs.quantity,
-        staging.costs.quantity_unit, staging.costs.cost_usd, staging.costs.load_id,
-        coalesce(by_key.tenant_id, by_account.tenant_id) AS tenant_id
-    FROM staging.costs
-    LEFT JOIN registry.accounts AS by_key
-        ON by_key.provider = staging.costs.provider
-        AND by_key.kind = 'api_key'
-        AND by_key.account_id = staging.costs.api_key_id
-        AND by_key.valid_from <= staging.costs.usage_date
-        AND (by_key.valid_until IS NULL OR staging.costs.usage_date < by_key.valid_until)
-    LEFT JOIN registry.accounts AS by_account
-        ON by_account.provider = staging.costs.provider
-        AND by_account.kind IN ('project', 'key')
-        AND by_account.account_id = staging.costs.account_id
-        AND by_account.valid_from <= staging.costs.usage_date
-        AND (by_account.valid_until IS NULL OR staging.costs.usage_date < by_account.valid_until)
-    WHERE staging.costs.connection_id NOT IN (
-        SELECT connection_id FROM registry.connections WHERE tenant_id IS NOT NULL)
-)
 SELECT
     cost.usage_date,
     coalesce(cost.tenant_id, 'unallocated') AS tenant_id,
@@ -54,18 +31,23 @@ SELECT
     cost.api_key_id,
     cost.line_item,
     cost.model,
-    'uncategorised' AS category,
+    cost.category,
     cost.quantity,
     cost.quantity_unit,
     cost.cost_usd,
-    CASE WHEN cost.tenant_id IS NULL THEN CAST(0 AS DECIMAL(9, 6)) ELSE rule.multiplier END AS multiplier,
-    CAST(cost.cost_usd * CASE WHEN cost.tenant_id IS NULL THEN CAST(0 AS DECIMAL(9, 6)) ELSE rule.multiplier END
+    CASE WHEN cost.tenant_id IS NULL THEN CAST(0 AS DECIMAL(9, 6)) ELSE rate.multiplier END AS multiplier,
+    CAST(cost.cost_usd * CASE WHEN cost.tenant_id IS NULL THEN CAST(0 AS DECIMAL(9, 6)) ELSE rate.multiplier END
         AS DECIMAL(38, 24)) AS billed_usd,
-    CASE WHEN cost.tenant_id IS NOT NULL THEN rule.rule_id END AS margin_rule_id,
+    rate.margin_rule_id,
     'provider' AS source,
     cost.load_id
-FROM cost
-LEFT JOIN policy.margin_rules AS rule
-    ON rule.provider = cost.provider
-    AND rule.valid_from <= cost.usage_date
-    AND (rule.valid_until IS NULL OR cost.usage_date < rule.valid_until)
+FROM staging.tenant_costs AS cost
+LEFT JOIN billing.rates AS rate
+    ON rate.month = strftime(cost.usage_date, '%Y-%m')
+    AND rate.tenant_id = cost.tenant_id
+    AND rate.provider = cost.provider
+    AND rate.model IS NOT DISTINCT FROM cost.model
+    AND rate.line_item = cost.line_item
+    AND rate.category = cost.category
+    AND rate.valid_from <= cost.usage_date
+    AND cost.usage_date < rate.valid_until

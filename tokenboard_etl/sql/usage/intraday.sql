@@ -91,7 +91,7 @@ SELECT
     owned.unpriced_reason,
     owned.source
 FROM owned
-LEFT JOIN policy.margin_rules AS rule
+LEFT JOIN policy.default_margins AS rule
     ON rule.provider = owned.provider
     AND rule.valid_from <= owned.usage_date
     AND (rule.valid_until IS NULL OR owned.usage_date < rule.valid_until)

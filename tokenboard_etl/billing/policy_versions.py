@@ -1,0 +1,64 @@
+"""Versions of the policy in the warehouse: each is kept as it was, with its margins, and can rate again at any time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import duckdb
+
+from tokenboard_etl.billing.policy_file import PolicyFile, parse_policy
+from tokenboard_etl.billing.policy_globs import to_like
+from tokenboard_etl.billing.policy_rules import Margin
+from tokenboard_etl.tenants.registry import rerate_open_months
+from tokenboard_etl.warehouse.connection import transaction
+
+_MATCHED = ("tenant", "provider", "model", "line_item", "category")
+
+
+def record_policy(connection: duckdb.DuckDBPyConnection, file: PolicyFile, now: datetime) -> bool:
+    """Puts a version of the policy into use from now on; True if it was another one before.
+
+    Months that are not closed will be rated again; closed ones keep the version they were closed under.
+    """
+    if sha256_in_use(connection) == file.sha256:
+        return False
+    with transaction(connection):
+        known = connection.execute(
+            "SELECT count(*) FROM policy.versions WHERE policy_sha256 = $1", [file.sha256]
+        ).fetchall()
+        if known == [(0,)]:
+            connection.execute("INSERT INTO policy.versions VALUES ($1, $2, $3)", [file.sha256, file.content, now])
+            _insert_margins(connection, file)
+        connection.execute(
+            "INSERT INTO policy.uses SELECT max(use_no) + 1, $1, $2 FROM policy.uses", [file.sha256, now]
+        )
+        rerate_open_months(connection)
+    return True
+
+
+def sha256_in_use(connection: duckdb.DuckDBPyConnection) -> str:
+    """The version that prices every month that is not closed."""
+    rows = connection.execute("SELECT policy_sha256 FROM policy.uses ORDER BY use_no DESC LIMIT 1").fetchall()
+    return str(rows[0][0])
+
+
+def policy_in_use(connection: duckdb.DuckDBPyConnection) -> PolicyFile:
+    """The same version, read from what was kept of it."""
+    rows = connection.execute(
+        "SELECT content FROM policy.versions WHERE policy_sha256 = $1", [sha256_in_use(connection)]
+    ).fetchall()
+    return parse_policy(str(rows[0][0]).encode(), "the policy used last")
+
+
+def _insert_margins(connection: duckdb.DuckDBPyConnection, file: PolicyFile) -> None:
+    rows = connection.appender("policy.margins")
+    rows.append_rows([(file.sha256, *_row(margin)) for margin in file.policy.margins])
+    rows.flush()
+
+
+def _row(margin: Margin) -> tuple[object, ...]:
+    patterns: list[str | None] = []
+    for name in _MATCHED:
+        pattern = getattr(margin, name)
+        patterns += [pattern, None if pattern is None else to_like(pattern)]
+    return (margin.id, margin.factor, margin.precedence, margin.valid_from, margin.valid_until, *patterns)

@@ -1,0 +1,104 @@
+"""What closing a month would issue now, and what another policy makes of it: worked out on a copy, nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import duckdb
+
+from tokenboard_etl.billing.drafts import draft_invoices
+from tokenboard_etl.billing.invoice import Invoice
+from tokenboard_etl.billing.issue import invoices_of, reasons_to_wait, refuse_open_month, refuse_unknown_tenant
+from tokenboard_etl.billing.policy_file import load_policy
+from tokenboard_etl.billing.policy_versions import policy_in_use
+from tokenboard_etl.closing import bring_up_to_date, gating_reports
+from tokenboard_etl.periods import Month
+from tokenboard_etl.settings import Settings
+from tokenboard_etl.warehouse.checks import run_checks
+from tokenboard_etl.warehouse.load import mark_months
+from tokenboard_etl.warehouse.scratch import scratch_warehouse
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One tenant's month, net, in minor units of `currency`; None where there is nothing.
+
+    `before_minor` is today's usage under the policy it was rated with until now (an invoiced tenant: the one its
+    invoice names), `now_minor` the same usage under the policy of today, as if nothing had been issued.
+    """
+
+    tenant_id: str
+    currency: str
+    invoice_number: str | None
+    issued_minor: int | None
+    before_minor: int | None
+    now_minor: int | None
+
+    @property
+    def policy_difference_minor(self) -> int:
+        """What the policy of today changes."""
+        return (self.now_minor or 0) - (self.before_minor or 0)
+
+    @property
+    def issued_difference_minor(self) -> int | None:
+        """What differs from the invoice; None where there is none. It stays as it was issued."""
+        return None if self.issued_minor is None else (self.now_minor or 0) - self.issued_minor
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """`is_new_policy`: another one than was used last. `obstacles` are what closing would be refused for."""
+
+    month: Month
+    is_new_policy: bool
+    forecasts: tuple[Forecast, ...]
+    obstacles: tuple[str, ...]
+
+
+def dry_run(settings: Settings, month: Month, *, tenant_id: str | None = None) -> DryRun:
+    """Works out what `close` would do, from the figures as they were last read."""
+    refuse_open_month(month, settings.now)
+    new = load_policy(settings)
+    with scratch_warehouse(settings.warehouse_path) as scratch:
+        refuse_unknown_tenant(scratch, tenant_id)
+        old = policy_in_use(scratch)
+        issued = {each.buyer.tenant_id: each for each in invoices_of(scratch, month) if each.kind == "invoice"}
+        scratch.execute("DELETE FROM billing.invoices WHERE month = $1", [str(month)])
+        bring_up_to_date(scratch, settings, old)
+        before = _drafts(scratch, settings, month)
+        scratch.execute("DELETE FROM billing.closed_months WHERE month = $1", [str(month)])
+        mark_months(scratch, {str(month)})
+        bring_up_to_date(scratch, settings, new)
+        now = _drafts(scratch, settings, month)
+        obstacles = [
+            *reasons_to_wait(scratch, month, settings.now, gating_reports(settings), new.policy.waiting_days),
+            *(str(finding) for finding in run_checks(scratch) if finding.check.blocking and not finding.passed),
+        ]
+    tenants = [tenant_id] if tenant_id else sorted(issued.keys() | before.keys() | now.keys())
+    return DryRun(
+        month,
+        new.sha256 != old.sha256,
+        tuple(_forecasts(tenants, issued, before, now)),
+        tuple(obstacles),
+    )
+
+
+def _drafts(scratch: duckdb.DuckDBPyConnection, settings: Settings, month: Month) -> dict[str, Invoice]:
+    return {draft.buyer.tenant_id: draft for draft in draft_invoices(scratch, month, settings.now, None)}
+
+
+def _forecasts(
+    tenants: list[str], issued: dict[str, Invoice], before: dict[str, Invoice], now: dict[str, Invoice]
+) -> Iterator[Forecast]:
+    for tenant_id in tenants:
+        known = [version[tenant_id] for version in (issued, before, now) if tenant_id in version]
+        if not known:
+            continue
+        done = issued.get(tenant_id)
+        yield Forecast(
+            tenant_id,
+            known[0].currency,
+            done.number if done else None,
+            *(version[tenant_id].net_minor if tenant_id in version else None for version in (issued, before, now)),
+        )
