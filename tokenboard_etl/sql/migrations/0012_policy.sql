@@ -2,22 +2,22 @@
 CREATE TABLE policy.versions (
     policy_sha256 VARCHAR NOT NULL,
     content VARCHAR NOT NULL,
-    first_used_at TIMESTAMPTZ NOT NULL
+    first_used_at TIMESTAMPTZ
 );
 COMMENT ON TABLE policy.versions IS 'One row per version of the policy file that was ever used. Rows are only ever inserted.';
 COMMENT ON COLUMN policy.versions.policy_sha256 IS 'SHA-256 of the file; of an empty one where there was none; of the default rules in invoices from before there was a policy file.';
 COMMENT ON COLUMN policy.versions.content IS 'The file.';
-COMMENT ON COLUMN policy.versions.first_used_at IS 'When it was first used.';
+COMMENT ON COLUMN policy.versions.first_used_at IS 'When it was first used; NULL: since there is this warehouse.';
 
 CREATE TABLE policy.uses (
     use_no INTEGER NOT NULL,
     policy_sha256 VARCHAR NOT NULL,
-    used_since TIMESTAMPTZ NOT NULL
+    used_since TIMESTAMPTZ
 );
 COMMENT ON TABLE policy.uses IS 'One row per change of the version in use; the last one prices every month that is not closed.';
 COMMENT ON COLUMN policy.uses.use_no IS 'Position, from 1.';
 COMMENT ON COLUMN policy.uses.policy_sha256 IS 'The version.';
-COMMENT ON COLUMN policy.uses.used_since IS 'When it was first seen in place of the one before.';
+COMMENT ON COLUMN policy.uses.used_since IS 'When it was first seen in place of the one before; NULL: since there is this warehouse.';
 
 CREATE TABLE policy.margins (
     policy_sha256 VARCHAR NOT NULL,
@@ -57,9 +57,9 @@ COMMENT ON COLUMN policy.default_margins.valid_until IS 'UTC day after the last 
 COMMENT ON COLUMN policy.default_margins.seen_at IS 'When it was recorded.';
 
 -- Until a file is used, the built-in policy is, which is what an empty file means.
-INSERT INTO policy.versions VALUES ('e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', '', now());
+INSERT INTO policy.versions VALUES ('e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', '', NULL);
 INSERT INTO policy.versions SELECT policy_sha256, '', min(issued_at) FROM billing.invoices GROUP BY policy_sha256;
-INSERT INTO policy.uses VALUES (1, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', now());
+INSERT INTO policy.uses VALUES (1, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', NULL);
 
 ALTER TABLE billing.closed_months ADD COLUMN policy_sha256 VARCHAR;
 COMMENT ON COLUMN billing.closed_months.policy_sha256 IS 'The version of the policy that prices the month from then on; its invoices name the same.';
