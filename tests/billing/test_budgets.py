@@ -192,3 +192,90 @@ def test_a_margin_below_the_policys_alarm_is_told(
     warehouse.execute(f"INSERT INTO billing.gross_margins BY NAME {read_sql('billing.gross_margins').query}")
     assert warehouse.execute("SELECT margin_percent FROM billing.gross_margins").fetchall() == [(Decimal(share),)]
     assert findings(warehouse, "gross_margins_are_high_enough") == (low, "alarm")
+
+
+# --- limits at the providers ----------------------------------------------------------------------------------------
+
+PUSHED = """
+margins:
+  - {id: all, multiplier: 1.5, from: 2026-01-01}
+  - {id: images, tenant: acme, provider: openai, model: "gpt-image-*", multiplier: 3, from: 2026-01-01}
+  - {id: over, tenant: acme, line_item: "web*", multiplier: 9, from: 2026-08-01}
+  - {id: router, tenant: acme, provider: openrouter, multiplier: 1.4, from: 2026-01-01}
+  - {id: shadowed, provider: openrouter, multiplier: 8, from: 2026-01-01}
+budgets:
+  - {id: acme, tenant: acme, usd: 100, push: true, from: 2026-01-01}
+"""
+
+
+def bind(connection: duckdb.DuckDBPyConnection, provider: str, kind: str, account_id: str) -> None:
+    connection.execute(
+        "INSERT INTO registry.accounts VALUES ('acme', $1, $2, $3, '2026-01-01', NULL, $4)",
+        [provider, kind, account_id, NOW],
+    )
+
+
+def limits(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], tuple[Decimal | None, str]]:
+    build_models(connection, NOW, settle_days=4)
+    rows = connection.execute("SELECT provider, account_id, wanted_usd, state FROM billing.budget_limits").fetchall()
+    return {(provider, account): (wanted, state) for provider, account, wanted, state in rows}
+
+
+def list_accounts(connection: duckdb.DuckDBPyConnection, cents: int | None, key_limit: str | None, reset: str) -> None:
+    """What a night reads of the project p1 and the key k1."""
+    connection.execute("DELETE FROM raw.openai_projects; DELETE FROM raw.openai_spend_limits")
+    connection.execute("DELETE FROM raw.openrouter_keys")
+    connection.execute(
+        """
+        INSERT INTO raw.openai_projects BY NAME
+        SELECT 'openai' AS connection_id, 'l' AS load_id, $1 AS snapshot_date, 'p1' AS project_id, 'Acme' AS name,
+            CAST('2026-01-01' AS TIMESTAMPTZ) AS created_at
+        """,
+        [TODAY],
+    )
+    connection.execute(
+        """
+        INSERT INTO raw.openai_spend_limits BY NAME
+        SELECT 'openai' AS connection_id, 'l' AS load_id, $1 AS snapshot_date, 'p1' AS project_id, $2 AS limit_cents,
+            CASE WHEN $2 IS NOT NULL THEN 'month' END AS "interval"
+        """,
+        [TODAY, cents],
+    )
+    connection.execute(
+        """
+        INSERT INTO raw.openrouter_keys BY NAME
+        SELECT 'openrouter' AS connection_id, 'l' AS load_id, $1 AS snapshot_date, 'k1' AS key_hash, 'Acme' AS name,
+            false AS disabled, CAST($2 AS DECIMAL(38, 18)) AS limit_usd, $3 AS limit_reset, '' AS label,
+            0 AS usage_usd, 0 AS byok_usage_usd, '2026-01-01T00:00:00Z' AS created_at
+        """,
+        [TODAY, key_limit, reset],
+    )
+
+
+def test_a_pushed_budget_is_a_limit_in_cost_that_spend_under_it_keeps_the_budget() -> None:
+    with duckdb.connect() as connection:
+        configure(connection)
+        migrate(connection)
+        save_tenant(connection, Tenant("acme", "Acme", None, "DE", "USD", None), {}, NOW)
+        record_policy(connection, parse_policy(PUSHED.encode(), "policy.yaml"), NOW)
+        bind(connection, "openai", "project", "p1")
+        bind(connection, "openrouter", "key", "k1")
+        # Images cost the most at OpenAI, three times: 33.33. At OpenRouter acme's own rule hides the one for all.
+        assert limits(connection) == {
+            ("openai", "p1"): (Decimal("33.33"), "not read"),
+            ("openrouter", "k1"): (Decimal("71.42"), "not read"),
+        }
+        list_accounts(connection, None, "71.42", "monthly")
+        found = limits(connection)
+        assert {account: state for account, (_, state) in found.items()} == {
+            ("openai", "p1"): "not set",
+            ("openrouter", "k1"): "in force",
+        }
+        assert findings(connection, "pushed_budgets_are_in_force") == (1, "warning")
+        list_accounts(connection, 3333, "71.42", "weekly")
+        assert {account: state for account, (_, state) in limits(connection).items()} == {
+            ("openai", "p1"): "in force",
+            ("openrouter", "k1"): "differs",
+        }
+        bind(connection, "openrouter", "key", "k2")
+        assert limits(connection)["openrouter", "k1"] == (None, "several accounts")

@@ -70,7 +70,7 @@ def _margin(margin: Margin) -> tuple[object, ...]:
 
 def _budget(budget: Budget) -> tuple[object, ...]:
     days = (budget.valid_from, budget.valid_until)
-    return (budget.id, budget.usd, budget.precedence, *days, *_both_forms(budget.tenant))
+    return (budget.id, budget.usd, budget.precedence, *days, *_both_forms(budget.tenant), budget.push)
 
 
 def _both_forms(pattern: str | None) -> tuple[str | None, str | None]:

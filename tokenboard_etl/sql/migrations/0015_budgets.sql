@@ -7,7 +7,8 @@ CREATE TABLE policy.budgets (
     valid_from DATE NOT NULL,
     valid_until DATE,
     tenant VARCHAR,
-    tenant_like VARCHAR
+    tenant_like VARCHAR,
+    is_pushed BOOLEAN NOT NULL
 );
 COMMENT ON TABLE policy.budgets IS 'One row per budget of each version of the policy. Rows are only ever inserted.';
 COMMENT ON COLUMN policy.budgets.policy_sha256 IS 'The version.';
@@ -18,6 +19,7 @@ COMMENT ON COLUMN policy.budgets.valid_from IS 'First UTC day.';
 COMMENT ON COLUMN policy.budgets.valid_until IS 'UTC day after the last one; NULL while it lasts.';
 COMMENT ON COLUMN policy.budgets.tenant IS 'Pattern of the tenant_id as written; NULL matches all.';
 COMMENT ON COLUMN policy.budgets.tenant_like IS 'The same for LIKE ... ESCAPE ''!''.';
+COMMENT ON COLUMN policy.budgets.is_pushed IS 'Whether it is to be a hard limit at the providers too.';
 
 CREATE TABLE policy.budget_thresholds (
     policy_sha256 VARCHAR NOT NULL,
