@@ -28,7 +28,7 @@ def identities(
             check_name=finding.check.name,
             asset_key=asset_key(finding.check.table),
             passed=finding.passed,
-            severity=dg.AssetCheckSeverity.ERROR if finding.check.blocking else dg.AssetCheckSeverity.WARN,
+            severity=dg.AssetCheckSeverity.WARN if finding.check.severity == "warning" else dg.AssetCheckSeverity.ERROR,
             description=finding.check.title if finding.passed else str(finding),
             metadata={"violations": finding.violations, "examples": list(finding.examples)},
         )

@@ -136,7 +136,7 @@ def _run(
 
 def _raise_failure(result: dg.ExecuteInProcessResult) -> None:
     for evaluation in result.get_asset_check_evaluations():
-        if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.WARN:
+        if not evaluation.passed and not evaluation.blocking:
             log.warning("%s", evaluation.description)
     if result.success:
         return
@@ -144,7 +144,7 @@ def _raise_failure(result: dg.ExecuteInProcessResult) -> None:
         str(evaluation.description)
         for evaluation in result.get_asset_check_evaluations()
         if not evaluation.passed
-        and evaluation.severity is dg.AssetCheckSeverity.ERROR
+        and evaluation.blocking
         and evaluation.check_name != LANDED_WHOLE  # the load that follows fails with its cause
     ]
     if failed:

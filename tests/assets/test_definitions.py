@@ -19,7 +19,10 @@ from tokenboard_etl.warehouse.sql_files import models_in_order
 ROOT = Path(__file__).parents[2]
 
 KEYS = [
+    "billing/budget_limits",
+    "billing/budgets",
     "billing/charges",
+    "billing/gross_margins",
     "billing/invoice_drafts",
     "billing/invoice_lines",
     "billing/invoices",

@@ -354,7 +354,9 @@ def test_every_version_used_is_kept_as_it_was_and_can_be_used_again(warehouse: d
     for file in (first, first, second, first):
         use(warehouse, file)
         assert policy_in_use(warehouse) == file
-    kept = warehouse.execute("SELECT policy_sha256, content FROM policy.versions ORDER BY first_used_at NULLS FIRST").fetchall()
+    kept = warehouse.execute(
+        "SELECT policy_sha256, content FROM policy.versions ORDER BY first_used_at NULLS FIRST"
+    ).fetchall()
     assert sorted(kept) == sorted((file.sha256, file.content) for file in (built_in, first, second))
     uses = warehouse.execute("SELECT policy_sha256 FROM policy.uses ORDER BY use_no").fetchall()
     assert [sha for (sha,) in uses] == [built_in.sha256, first.sha256, second.sha256, first.sha256]

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from tokenboard_etl.billing.policy_fields import Country, Currency, Email, Part, Text, Whole
+from tokenboard_etl.billing.policy_fields import Country, Currency, Email, Part, Percent, Text, Whole
 from tokenboard_etl.billing.policy_globs import matches
 from tokenboard_etl.billing.policy_rules import (
     SINCE_EVER,
@@ -102,6 +102,9 @@ class Policy(Part):
         None, ge=0, le=60, description="What TOKENBOARD_SETTLE_DAYS has to be; none: whatever it is."
     )
     waiting_days: Whole = Field(0, ge=0, le=90, description="Days after a month's end before it can be closed.")
+    margin_alarm_percent: Percent = Field(
+        Decimal(0), lt=100, description="Alarm where less of a tenant's billed amount remains as gross margin."
+    )
     own_accounts: bool = Field(False, description="Whether spend on accounts that tenants brought is invoiced too.")
     invoice: InvoiceForm = InvoiceForm()
 

@@ -200,6 +200,8 @@ class Budget(ForTenants):
     usd: Amount
     thresholds: tuple[Whole, ...] = Field((50, 80, 100), description="Percents that are reported when reached.")
 
+    push: bool = Field(False, description="Whether it is a hard limit at the providers too, divided by the margin.")
+
     @model_validator(mode="after")
     def _rising(self) -> Self:
         if not self.thresholds or list(self.thresholds) != sorted(set(self.thresholds)) or self.thresholds[0] < 1:

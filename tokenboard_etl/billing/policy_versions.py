@@ -8,7 +8,7 @@ import duckdb
 
 from tokenboard_etl.billing.policy_file import PolicyFile, parse_policy
 from tokenboard_etl.billing.policy_globs import to_like
-from tokenboard_etl.billing.policy_rules import Margin
+from tokenboard_etl.billing.policy_rules import Budget, Margin
 from tokenboard_etl.tenants.registry import rerate_open_months
 from tokenboard_etl.warehouse.connection import transaction
 
@@ -27,8 +27,11 @@ def record_policy(connection: duckdb.DuckDBPyConnection, file: PolicyFile, now: 
             "SELECT count(*) FROM policy.versions WHERE policy_sha256 = $1", [file.sha256]
         ).fetchall()
         if known == [(0,)]:
-            connection.execute("INSERT INTO policy.versions VALUES ($1, $2, $3)", [file.sha256, file.content, now])
-            _insert_margins(connection, file)
+            connection.execute(
+                "INSERT INTO policy.versions VALUES ($1, $2, $3, $4)",
+                [file.sha256, file.content, now, file.policy.margin_alarm_percent],
+            )
+            _insert_rules(connection, file)
         connection.execute(
             "INSERT INTO policy.uses SELECT max(use_no) + 1, $1, $2 FROM policy.uses", [file.sha256, now]
         )
@@ -50,15 +53,26 @@ def policy_in_use(connection: duckdb.DuckDBPyConnection) -> PolicyFile:
     return parse_policy(str(rows[0][0]).encode(), "the policy used last")
 
 
-def _insert_margins(connection: duckdb.DuckDBPyConnection, file: PolicyFile) -> None:
-    rows = connection.appender("policy.margins")
-    rows.append_rows([(file.sha256, *_row(margin)) for margin in file.policy.margins])
-    rows.flush()
+def _insert_rules(connection: duckdb.DuckDBPyConnection, file: PolicyFile) -> None:
+    margins = [(file.sha256, *_margin(margin)) for margin in file.policy.margins]
+    budgets = [(file.sha256, *_budget(budget)) for budget in file.policy.budgets]
+    thresholds = [(file.sha256, budget.id, percent) for budget in file.policy.budgets for percent in budget.thresholds]
+    for table, rows in (("margins", margins), ("budgets", budgets), ("budget_thresholds", thresholds)):
+        appender = connection.appender(f"policy.{table}")
+        appender.append_rows(rows)
+        appender.flush()
 
 
-def _row(margin: Margin) -> tuple[object, ...]:
-    patterns: list[str | None] = []
-    for name in _MATCHED:
-        pattern = getattr(margin, name)
-        patterns += [pattern, None if pattern is None else to_like(pattern)]
+def _margin(margin: Margin) -> tuple[object, ...]:
+    patterns = [text for name in _MATCHED for text in _both_forms(getattr(margin, name))]
     return (margin.id, margin.factor, margin.precedence, margin.valid_from, margin.valid_until, *patterns)
+
+
+def _budget(budget: Budget) -> tuple[object, ...]:
+    days = (budget.valid_from, budget.valid_until)
+    return (budget.id, budget.usd, budget.precedence, *days, *_both_forms(budget.tenant), budget.push)
+
+
+def _both_forms(pattern: str | None) -> tuple[str | None, str | None]:
+    """A pattern as written, and for LIKE."""
+    return (pattern, None if pattern is None else to_like(pattern))

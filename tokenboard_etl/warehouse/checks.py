@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import duckdb
 
@@ -20,13 +21,17 @@ ROWS_SHOWN = 3
 
 @dataclass(frozen=True)
 class Check:
-    """`table` is what the check is about; `blocking` stops publication."""
+    """`table` is what the check is about. A blocking finding stops publication, an alarm and a warning do not."""
 
     name: str
     table: str
     title: str
-    blocking: bool
+    severity: Literal["blocking", "alarm", "warning"]
     query: str
+
+    @property
+    def blocking(self) -> bool:
+        return self.severity == "blocking"
 
 
 @dataclass(frozen=True)
@@ -49,22 +54,26 @@ class Finding:
 def all_checks() -> tuple[Check, ...]:
     """Every check there is, by name."""
     files = [read_sql(name) for name in names_in("checks")]
-    written = [
-        Check(file.table, file.tags["asset"], file.title, file.tags["severity"] == "blocking", file.query)
-        for file in files
-    ]
+    written = [Check(file.table, file.tags["asset"], file.title, _severity(file), file.query) for file in files]
     keyed = [
         Check(
             f"{model.table}_key_is_unique",
             model.name,
             f"{model.name} has one row per {', '.join(model.key)}.",
-            model.tags.get("severity") != "warning",
+            _severity(model),
             _duplicates(model),
         )
         for model in models_in_order()
         if model.schema != "staging"
     ]
     return tuple(sorted(written + keyed, key=lambda check: check.name))
+
+
+def _severity(file: SqlFile) -> Literal["blocking", "alarm", "warning"]:
+    match severity := file.tags.get("severity", "blocking"):
+        case "blocking" | "alarm" | "warning":
+            return severity
+    raise ValueError(f"{file.name}: severity {severity} is none of blocking, alarm, warning")
 
 
 def run_checks(connection: duckdb.DuckDBPyConnection, checks: Sequence[Check] | None = None) -> list[Finding]:
