@@ -18,6 +18,8 @@ from tokenboard_etl.landing import Landing
 from tokenboard_etl.periods import Month, utc_day
 from tokenboard_etl.warehouse.connection import transaction
 from tokenboard_etl.warehouse.drift import Contract, check_pages, record_unknown
+from tokenboard_etl.warehouse.gone_keys import TABLE as ANALYTICS
+from tokenboard_etl.warehouse.gone_keys import keep_gone_keys
 from tokenboard_etl.warehouse.live import LIVE_REPORTS, began_before_another, replace_instants
 from tokenboard_etl.warehouse.pages import expose_pages
 from tokenboard_etl.warehouse.restatements import find_collapse, is_restated, record_restatements
@@ -107,6 +109,8 @@ def _load(
             landing.started_at,
         )
     stage(connection, table, landing, "usage_date", days)
+    if table == ANALYTICS:
+        keep_gone_keys(connection, landing, days)
     accepted = None
     if is_restated(table):
         collapse = find_collapse(connection, table, landing, days, settle_time)
@@ -214,7 +218,7 @@ def _record_days(connection: duckdb.DuckDBPyConnection, table: str, landing: Lan
         [table],
     ).fetchall()[0][0]
     # OpenRouter's rows of the whole account have no key_hash; the keys' rows are parts of them.
-    whole = "key_hash IS NULL" if table == "raw.openrouter_analytics" else "true"
+    whole = "key_hash IS NULL" if table == ANALYTICS else "true"
     total = f"coalesce(sum(cost_usd) FILTER ({whole}), 0)" if has_cost else "NULL"
     connection.execute(
         f"""
