@@ -9,11 +9,11 @@ import pty
 import subprocess
 import sys
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,8 +28,11 @@ from assets.run import run_nightly
 from tokenboard_etl.connecting import connect
 from tokenboard_etl.connections import connections
 from tokenboard_etl.errors import KeyRefused, WrongUse
+from tokenboard_etl.http import Answer
+from tokenboard_etl.landing import begin
 from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
+from tokenboard_etl.providers.wire import Request
 from tokenboard_etl.settings import Settings, clean_key, load_settings
 from tokenboard_etl.tenants.csv_import import import_tenants
 from tokenboard_etl.tenants.key_ring import KeyRing
@@ -550,3 +553,33 @@ def test_a_tenants_own_organization_that_fails_is_a_warning_and_the_night_goes_o
         run_nightly(brought, days, instance)
     assert brought.published_path.exists()
     assert "openai-acme costs (2026-06-01..2026-06-03) was not read: openai refused the key" in caplog.text
+
+
+def test_figures_of_a_tenants_own_organization_that_cannot_be_used_stop_nobodys_night(
+    brought: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    days = Window(date(2026, 6, 1), date(2026, 6, 4))
+    start = days.start_epoch
+    euros = {"object": "organization.costs.result", "amount": {"value": "1.00", "currency": "eur"}}
+    bucket = {"object": "bucket", "start_time": start, "end_time": start + 86_400, "results": [euros]}
+    page = json.dumps({"object": "page", "data": [bucket], "has_more": False, "next_page": None}).encode()
+    opened = begin(brought.landing_path, "openai-acme", "openai", "costs", days, NOW - timedelta(hours=1))
+    opened.add(Request("openai", "/organization/costs"), Answer(200, page, None), NOW)
+    opened.complete(frozenset({days.start}), NOW)
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_nightly(brought, days, instance)
+    assert brought.published_path.exists()
+    assert "openai-acme costs was not loaded: openai costs (2026-06-01..2026-06-03)" in caplog.text
+
+
+def test_a_tenants_own_organization_is_not_asked_again_for_days_that_moved(
+    sandbox: RunningSandbox, brought: Settings
+) -> None:
+    """Nothing is billed from it, and its provider must not be able to end a night."""
+    sandbox.add_fault("later", "/organization/costs", hours=6)
+    today = Window.of_days(date(2026, 6, 14), date(2026, 6, 14))
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_nightly(brought, today, instance)
+    loads = Counter(folder.parts[-4] for folder in brought.landing_path.glob("openai*/costs/*/manifest.json"))
+    assert loads["openai"] > 1
+    assert loads["openai-acme"] == 1
