@@ -57,6 +57,7 @@ def test_missing_days_count_down_to_the_day_they_are_lost(sandbox: RunningSandbo
     assert costs.days_left == 365 - 25
     assert (activity.missing, activity.lost) == (len(never_fetched), 0)
     assert activity.days_left == 30 - 25
+    assert found["openrouter", "activity_by_key"].days_left == 30 - 25
     later = late + timedelta(days=10)
     with duckdb.connect(settings.published_path, read_only=True) as published:
         found = {(each.connection_id, each.report): each for each in horizons(published, later.date())}

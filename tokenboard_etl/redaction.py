@@ -23,7 +23,8 @@ def protect(secret: str) -> None:
 
 def redact(text: str) -> str:
     """The text without any configured key or control character, and with the secret part of what looks like a key
-    replaced."""
+    replaced.
+    """
     for secret in _configured:
         text = text.replace(secret, "[redacted]")
     return _CONTROL.sub("?", _KEY.sub(r"\1[redacted]", text))

@@ -97,6 +97,10 @@ async def _land(connection: Connection, client: Client, report: Report, about: U
             role: read_landing(opened.folder.parents[1] / role.removesuffix(_BEFORE) / load)
             for role, load in opened.uses.items()
         }
+    except FileNotFoundError:  # an interrupted load, whose lists were pruned since: it begins anew
+        opened.reject()
+        return await _land(connection, client, report, about)
+    try:
         missing = next((f"{name}: {each.unavailable}" for name, each in lists.items() if each.unavailable), None)
         if missing:
             return opened.complete(_no_days(report), about.clock(), unavailable=missing)

@@ -20,7 +20,7 @@ from tokenboard_etl.warehouse.connection import transaction
 from tokenboard_etl.warehouse.drift import Contract, check_pages, record_unknown
 from tokenboard_etl.warehouse.gone_keys import TABLE as ANALYTICS
 from tokenboard_etl.warehouse.gone_keys import keep_gone_keys
-from tokenboard_etl.warehouse.live import LIVE_REPORTS, began_before_another, replace_instants
+from tokenboard_etl.warehouse.live import LIVE_REPORTS, replace_instants
 from tokenboard_etl.warehouse.pages import expose_pages
 from tokenboard_etl.warehouse.restatements import find_collapse, is_restated, record_restatements
 from tokenboard_etl.warehouse.sql_files import quoted, read_sql
@@ -87,10 +87,18 @@ def _load(
         _record_load(connection, landing, 0, "unavailable", None)
         return 0
     expose_pages(connection, landing)
+    if landing.days is None and _began_before_another(connection, landing):
+        log.warning(
+            "%s %s: a read that began after %s is loaded already, so this one changes nothing; is the clock right?",
+            landing.connection_id,
+            landing.report,
+            landing.started_at,
+        )
+        _record_load(connection, landing, 0, "superseded", None)
+        return 0
     if landing.report in LIVE_REPORTS:
-        superseded = began_before_another(connection, landing)
-        rows = 0 if superseded else replace_instants(connection, table, landing)
-        _record_load(connection, landing, rows, "superseded" if superseded else "loaded", None)
+        rows = replace_instants(connection, table, landing)
+        _record_load(connection, landing, rows, "loaded", None)
         return rows
     if landing.days is None:
         today = [utc_day(landing.started_at)]
@@ -195,6 +203,22 @@ def _figures_required(landing: Landing) -> Iterator[None]:
             f"not fit ({str(error).splitlines()[0]}). Nothing of it was loaded, and it will not be tried again; the "
             f"answers are kept in {landing.folder}. Run the same command again to read the days anew."
         ) from error
+
+
+def _began_before_another(connection: duckdb.DuckDBPyConnection, landing: Landing) -> bool:
+    """Whether a snapshot of the same day, or any read of the running day, that began later is loaded already.
+
+    Such a read covers all that this one could add; a snapshot counts for its own day alone.
+    """
+    later = connection.execute(
+        """
+        SELECT count(*) FROM ops.loads
+        WHERE connection_id = $1 AND report = $2 AND started_at > $3 AND result = 'loaded'
+            AND ($4 OR CAST(started_at AS DATE) = CAST($3 AS DATE))
+        """,
+        [landing.connection_id, landing.report, landing.started_at, landing.report in LIVE_REPORTS],
+    ).fetchall()
+    return bool(later[0][0])
 
 
 def _days_not_read_since(connection: duckdb.DuckDBPyConnection, landing: Landing, days: Collection[date]) -> list[date]:
