@@ -27,6 +27,7 @@ from pydantic import SecretStr
 from assets.run import run_nightly
 from tokenboard_etl.connecting import connect
 from tokenboard_etl.connections import connections
+from tokenboard_etl.doctor import examine
 from tokenboard_etl.errors import KeyRefused, WrongUse
 from tokenboard_etl.http import Answer
 from tokenboard_etl.landing import begin
@@ -553,6 +554,10 @@ def test_a_tenants_own_organization_that_fails_is_a_warning_and_the_night_goes_o
         run_nightly(brought, days, instance)
     assert brought.published_path.exists()
     assert "openai-acme costs (2026-06-01..2026-06-03) was not read: openai refused the key" in caplog.text
+    assert "`tokenboard connect --provider openai --tenant acme`" in caplog.text
+    assert "OPENAI_ADMIN_KEY" not in caplog.text
+    (told,) = [finding.what for finding in examine(brought) if finding.about == "openai-acme"]
+    assert "`tokenboard connect --provider openai --tenant acme`" in told
 
 
 def test_figures_of_a_tenants_own_organization_that_cannot_be_used_stop_nobodys_night(

@@ -111,11 +111,12 @@ async def _land(connection: Connection, client: Client, report: Report, about: U
         _name_unconfirmed_days(connection, report, about.window, days)
         return opened.complete(days, about.clock())
     except (KeyRefused, ProviderRejected) as error:
+        said = connection.advise(error) if isinstance(error, KeyRefused) else error
         if report.optional and _is_unavailable(error):
-            log.warning("%s %s is unavailable: %s", connection.connection_id, report.name, error)
-            return opened.complete(_no_days(report), about.clock(), unavailable=str(error))
-        _set_aside(opened, error)
-        raise
+            log.warning("%s %s is unavailable: %s", connection.connection_id, report.name, said)
+            return opened.complete(_no_days(report), about.clock(), unavailable=str(said))
+        _set_aside(opened, said)
+        raise said from None
     except TokenboardError as error:
         if not isinstance(error, ProviderUnavailable | StorageFailed):
             _set_aside(opened, error)
