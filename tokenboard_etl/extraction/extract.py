@@ -34,6 +34,7 @@ from tokenboard_etl.landing import (
     write_failure,
 )
 from tokenboard_etl.periods import Window, start_of
+from tokenboard_etl.progress import all_days, reading
 from tokenboard_etl.providers.wire import Fetch, Request
 
 log = logging.getLogger("tokenboard.extract")
@@ -71,12 +72,14 @@ async def land(connection: Connection, client: Client, report: Report, about: Un
         log.info("%s %s (%s): landed before the interruption", *name, about.window)
         return done
     try:
-        done = await _land(connection, client, report, about)
+        with reading(" ".join(name), about.window):
+            done = await _land(connection, client, report, about)
     except TokenboardError as error:
         write_failure(about.root, *name, about.window, about.run, about.clock(), error)
         raise
     clear_failure(about.root, *name)
-    log.info("landed %s %s (%s): %d page(s)", *name, about.window, len(done.pages))
+    over = all_days(" ".join(name), about.window)
+    log.info("landed %s %s (%s): %d page(s)", *name, about.window, len(done.pages), extra=over)
     return done
 
 

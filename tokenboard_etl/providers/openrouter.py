@@ -24,6 +24,7 @@ from typing import Any
 
 from tokenboard_etl.errors import KeyRefused, LoadRefused, MalformedAnswer, PaginationStalled
 from tokenboard_etl.periods import Window, utc_day
+from tokenboard_etl.progress import days_read
 from tokenboard_etl.providers.openrouter_wire import (
     ActivityAnswer,
     AnalyticsAnswer,
@@ -122,17 +123,18 @@ async def analytics_total(fetch: Fetch, window: Window) -> frozenset[date]:
     """One figure per day for the whole account."""
     for part in window.chunks(QUERY_DAYS):
         await _query(fetch, part, (), {})
+        days_read(part.days())
     return frozenset(window.days())
 
 
 async def analytics(fetch: Fetch, window: Window, wanted: Sequence[KeyRef]) -> frozenset[date]:
     """Cost per model for the account, and per key and model for every wanted key."""
-    questions = []
     for part in window.chunks(QUERY_DAYS):
-        questions.append(_query(fetch, part, ("model",), {}))
+        questions = [_query(fetch, part, ("model",), {})]
         for group in groups_with_distinct_names(wanted):
             questions.append(_query(fetch, part, ("api_key_id", "model"), {k.name: k.hash for k in group}))
-    await side_by_side(questions)
+        await side_by_side(questions)
+        days_read(part.days())
     return frozenset(window.days())
 
 
