@@ -191,7 +191,8 @@ async def _query(fetch: Fetch, window: Window, dimensions: tuple[str, ...], name
 def _refuse_other_days(row: AnalyticsRow, request: Request, window: Window) -> None:
     """A provider that answers about other days has not confirmed ours.
 
-    The day after the last one is let through (and not loaded): whether `time_range.end` is included is not documented.
+    The day after the last one is let through: whether `time_range.end` is included is not documented. It is not loaded
+    from this answer, because the next question may be about it (sql/raw/openrouter_analytics.sql).
     """
     text = row.date__day or row.created_at__day or ""
     try:
@@ -228,7 +229,8 @@ def _analytics_request(window: Window, dimensions: tuple[str, ...], names: Mappi
         body["dimensions"] = list(dimensions)
     if names:
         body["filters"] = [{"field": "api_key_id", "operator": "in", "value": sorted(names.values())}]
-    context = {"dimensions": list(dimensions), "key_names": dict(names)}
+    days = [str(window.start), str(window.end)]
+    context = {"dimensions": list(dimensions), "key_names": dict(names), "days": days}
     return Request(PROVIDER, "/analytics/query", method="POST", body=body, context=context, missing_is_outage=True)
 
 
