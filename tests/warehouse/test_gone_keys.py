@@ -91,6 +91,19 @@ def test_a_deleted_key_keeps_its_cost_night_after_night_after_pruning_and_after_
         assert rows == before[table], table
 
 
+def test_keys_of_another_account_are_not_gone_but_none_of_this_ones(
+    sandbox: RunningSandbox, night: Night, openrouter: httpx.Client, warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    """Somebody put another account's management key in the place of the one before."""
+    night(NIGHTS[0], DAYS, "openrouter", READ)
+    victim = next(row.key_hash for row in sandbox.world.openrouter_spend(DAYS.start, NIGHTS[0]) if row.key_hash)
+    assert charged(warehouse, "account_id = $1", victim)
+    warehouse.execute("UPDATE raw.openrouter_keys SET workspace_id = 'of another account'")
+    assert openrouter.delete(f"keys/{victim}").status_code == 200
+    night(NIGHTS[1], DAYS, "openrouter", READ)
+    assert charged(warehouse, "account_id = $1", victim) == {}
+
+
 @pytest.mark.parametrize(
     ("total", "living", "first", "second", "nobodys"),
     [

@@ -17,11 +17,22 @@ from tokenboard_etl.landing import Landing
 TABLE = "raw.openrouter_analytics"
 
 _LISTED = """
-    SELECT key.hash FROM (
-        SELECT unnest(from_json(body, '{"data": [{"hash": "VARCHAR"}]}').data) AS key FROM landed WHERE path = '/keys'
+    SELECT item.hash FROM (
+        SELECT unnest(from_json(body, '{"data": [{"hash": "VARCHAR"}]}').data) AS item FROM landed WHERE path = '/keys'
     )
 """
-"""Every load of analytics ends with a list of all keys."""
+"""Every load of analytics ends with a list of all workspaces and keys."""
+
+_SAME_ACCOUNT = """
+    SELECT snapshot_date FROM raw.openrouter_keys
+    WHERE connection_id = $connection AND workspace_id IN (
+        SELECT item.id FROM (
+            SELECT unnest(from_json(body, '{"data": [{"id": "VARCHAR"}]}').data) AS item
+            FROM landed WHERE path = '/workspaces'
+        )
+    )
+"""
+"""Days on which keys of the account that is read now were listed. With a key of another one, nothing is gone."""
 
 
 def keep_gone_keys(connection: duckdb.DuckDBPyConnection, landing: Landing, days: Collection[date]) -> None:
@@ -33,7 +44,9 @@ def keep_gone_keys(connection: duckdb.DuckDBPyConnection, landing: Landing, days
         SELECT known.* FROM {TABLE} AS known
         WHERE connection_id = $connection AND list_contains($days::DATE[], usage_date)
             AND key_hash NOT IN ({_LISTED})
-            AND EXISTS (SELECT 1 FROM landed WHERE path = '/keys')
+            AND key_hash IN (
+                SELECT key_hash FROM raw.openrouter_keys
+                WHERE connection_id = $connection AND snapshot_date IN ({_SAME_ACCOUNT}))
             AND NOT EXISTS (
                 SELECT 1 FROM incoming AS asked
                 WHERE asked.usage_date = known.usage_date AND asked.key_hash = known.key_hash)
