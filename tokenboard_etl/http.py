@@ -265,7 +265,7 @@ def _error_text(content: bytes) -> tuple[str, str | None]:
 def _advice(status: int, message: str) -> str:
     """What a person can do about a rejection. Nothing was loaded from it in any case."""
     if re.search(r"past year|last \d+ (\S+ )*days", message):
-        todo = "the provider keeps no earlier days, so ask for later ones with --from"
+        todo = "the provider keeps no earlier ones, so ask for later days with --from"
     elif status == 402 or _USED_UP.search(message):
         todo = "add credits or raise the limit at the provider"
     elif status == 404:
