@@ -8,14 +8,12 @@ import os
 import pty
 import subprocess
 import sys
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import dagster as dg
@@ -25,6 +23,7 @@ import zstandard
 from pydantic import SecretStr
 
 from assets.run import run_nightly
+from tests.conftest import provider_that_says
 from tokenboard_etl.connecting import connect
 from tokenboard_etl.connections import connections
 from tokenboard_etl.doctor import examine
@@ -299,38 +298,21 @@ def provider(listed: list[dict[str, object]], meanwhile: Callable[[], None] = la
     `meanwhile` happens while it answers about costs.
     """
 
-    def answer(path: str, key: str) -> tuple[int, object]:
+    def answer(path: str, key: str) -> tuple[int, bytes]:
         organization, allowed = KEYS.get(key, ("", set[str]()))
         what = path.partition("?")[0].rpartition("/")[2]
         if what == "costs":
             meanwhile()
         if what not in allowed:
-            return 403, {"error": {"message": f"The key {key} lacks a scope for {what}"}}
-        page: dict[str, object] = {"object": "list", "has_more": False, "next_page": None, "last_id": None}
+            return 403, json.dumps({"error": {"message": f"The key {key} lacks a scope for {what}"}}).encode()
+        data: list[dict[str, object]] = listed if what == "admin_api_keys" else []
         if what == "projects":
-            return 200, {**page, "data": [{"id": f"proj_{organization}_{n}", "created_at": n} for n in (1, 2)]}
-        return 200, {**page, "data": listed if what == "admin_api_keys" else []}
+            data = [{"id": f"proj_{organization}_{n}", "created_at": n} for n in (1, 2)]
+        page = {"object": "list", "data": data, "has_more": False, "next_page": None, "last_id": None}
+        return 200, json.dumps(page).encode()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = answer(self.path, self.headers["Authorization"].removeprefix("Bearer "))
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with provider_that_says(answer) as url:
+        yield url
 
 
 Attempt = Callable[..., str]
