@@ -153,7 +153,7 @@ def raw_assets(provider: str, *, snapshots: bool) -> dg.AssetsDefinition:
             for report in reports
             if asset_key(raw_table(provider, report.name)) in context.selected_asset_keys
         }
-        ours = connections(settings, provider)
+        ours = [each for each in connections(settings, provider) if each.tenant_id is None]
         with surroundings.warehouse() as warehouse:
             rows = load_pending(warehouse, settings, provider, wanted, accepted)
             days = days_of_run(context.run)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import duckdb
 
-from tokenboard_etl.connections import Connection
+from tokenboard_etl.connections import Connection, accounts
 from tokenboard_etl.errors import LoadRefused, TokenboardError
 from tokenboard_etl.extraction import REPORTS, Failure, Undertaking, extract_all
 from tokenboard_etl.landing import complete_landings, failures
@@ -31,9 +31,10 @@ def load_pending(
 ) -> dict[str, list[int]]:
     """Loads every complete landing that is not loaded yet, in the order they were read; rows per load, by report.
 
-    Raises the first refusal after all others were loaded.
+    Raises the first refusal after all others were loaded. One of a tenant's own account only warns.
     """
     rows: dict[str, list[int]] = {report: [] for report in reports}
+    theirs = {account.connection_id for account in accounts(settings, provider) if account.tenant_id is not None}
     refusals = list[LoadRefused]()
     known = loaded_ids(warehouse)
     for report in reports:
@@ -42,7 +43,10 @@ def load_pending(
                 loaded = load_landing(warehouse, landing, settings.settle_time, accepted_collapse, Answers(provider))
                 rows[report].append(loaded)
             except LoadRefused as refusal:
-                refusals.append(refusal)
+                if landing.connection_id in theirs:
+                    log.warning("%s %s was not loaded: %s", landing.connection_id, landing.report, refusal)
+                else:
+                    refusals.append(refusal)
     if refusals:
         raise refusals[0]
     return rows

@@ -10,12 +10,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ import duckdb
 import pytest
 import zstandard
 
+from tests.conftest import provider_that_says
 from tokenboard_etl.connections import Connection, connections
 from tokenboard_etl.errors import ProviderUnavailable
 from tokenboard_etl.extraction import extract
@@ -127,35 +125,6 @@ def used(good_run: tuple[Path, Ended], shell: Shell) -> Shell:
     good_run[1].done()
     shutil.copytree(good_run[0], shell.home)
     return shell
-
-
-Reply = Callable[[str, str], tuple[int, bytes]]
-
-
-@contextmanager
-def provider_that_says(reply: Reply) -> Iterator[str]:
-    """An HTTP server that answers (path, key) with a status and a body; yields its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = reply(self.path, self.headers.get("Authorization", "").removeprefix("Bearer "))
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 # --- keys

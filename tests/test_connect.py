@@ -8,14 +8,12 @@ import os
 import pty
 import subprocess
 import sys
-import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import dagster as dg
@@ -25,11 +23,16 @@ import zstandard
 from pydantic import SecretStr
 
 from assets.run import run_nightly
+from tests.conftest import provider_that_says
 from tokenboard_etl.connecting import connect
 from tokenboard_etl.connections import connections
+from tokenboard_etl.doctor import examine
 from tokenboard_etl.errors import KeyRefused, WrongUse
+from tokenboard_etl.http import Answer
+from tokenboard_etl.landing import begin
 from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
+from tokenboard_etl.providers.wire import Request
 from tokenboard_etl.settings import Settings, clean_key, load_settings
 from tokenboard_etl.tenants.csv_import import import_tenants
 from tokenboard_etl.tenants.key_ring import KeyRing
@@ -295,38 +298,21 @@ def provider(listed: list[dict[str, object]], meanwhile: Callable[[], None] = la
     `meanwhile` happens while it answers about costs.
     """
 
-    def answer(path: str, key: str) -> tuple[int, object]:
+    def answer(path: str, key: str) -> tuple[int, bytes]:
         organization, allowed = KEYS.get(key, ("", set[str]()))
         what = path.partition("?")[0].rpartition("/")[2]
         if what == "costs":
             meanwhile()
         if what not in allowed:
-            return 403, {"error": {"message": f"The key {key} lacks a scope for {what}"}}
-        page: dict[str, object] = {"object": "list", "has_more": False, "next_page": None, "last_id": None}
+            return 403, json.dumps({"error": {"message": f"The key {key} lacks a scope for {what}"}}).encode()
+        data: list[dict[str, object]] = listed if what == "admin_api_keys" else []
         if what == "projects":
-            return 200, {**page, "data": [{"id": f"proj_{organization}_{n}", "created_at": n} for n in (1, 2)]}
-        return 200, {**page, "data": listed if what == "admin_api_keys" else []}
+            data = [{"id": f"proj_{organization}_{n}", "created_at": n} for n in (1, 2)]
+        page = {"object": "list", "data": data, "has_more": False, "next_page": None, "last_id": None}
+        return 200, json.dumps(page).encode()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = answer(self.path, self.headers["Authorization"].removeprefix("Bearer "))
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with provider_that_says(answer) as url:
+        yield url
 
 
 Attempt = Callable[..., str]
@@ -550,3 +536,37 @@ def test_a_tenants_own_organization_that_fails_is_a_warning_and_the_night_goes_o
         run_nightly(brought, days, instance)
     assert brought.published_path.exists()
     assert "openai-acme costs (2026-06-01..2026-06-03) was not read: openai refused the key" in caplog.text
+    assert "`tokenboard connect --provider openai --tenant acme`" in caplog.text
+    assert "OPENAI_ADMIN_KEY" not in caplog.text
+    (told,) = [finding.what for finding in examine(brought) if finding.about == "openai-acme"]
+    assert "`tokenboard connect --provider openai --tenant acme`" in told
+
+
+def test_figures_of_a_tenants_own_organization_that_cannot_be_used_stop_nobodys_night(
+    brought: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    days = Window(date(2026, 6, 1), date(2026, 6, 4))
+    start = days.start_epoch
+    euros = {"object": "organization.costs.result", "amount": {"value": "1.00", "currency": "eur"}}
+    bucket = {"object": "bucket", "start_time": start, "end_time": start + 86_400, "results": [euros]}
+    page = json.dumps({"object": "page", "data": [bucket], "has_more": False, "next_page": None}).encode()
+    opened = begin(brought.landing_path, "openai-acme", "openai", "costs", days, NOW - timedelta(hours=1))
+    opened.add(Request("openai", "/organization/costs"), Answer(200, page, None), NOW)
+    opened.complete(frozenset({days.start}), NOW)
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_nightly(brought, days, instance)
+    assert brought.published_path.exists()
+    assert "openai-acme costs was not loaded: openai costs (2026-06-01..2026-06-03)" in caplog.text
+
+
+def test_a_tenants_own_organization_is_not_asked_again_for_days_that_moved(
+    sandbox: RunningSandbox, brought: Settings
+) -> None:
+    """Nothing is billed from it, and its provider must not be able to end a night."""
+    sandbox.add_fault("later", "/organization/costs", hours=6)
+    today = Window.of_days(date(2026, 6, 14), date(2026, 6, 14))
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_nightly(brought, today, instance)
+    loads = Counter(folder.parts[-4] for folder in brought.landing_path.glob("openai*/costs/*/manifest.json"))
+    assert loads["openai"] > 1
+    assert loads["openai-acme"] == 1

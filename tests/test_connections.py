@@ -13,8 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from tokenboard_etl.connections import Mode, connections
-from tokenboard_etl.errors import ConfigurationError, EncryptionKeyMissing, EncryptionKeyWrong, SecretAltered
+from tokenboard_etl.connections import Mode, accounts, connections
+from tokenboard_etl.errors import (
+    ConfigurationError,
+    EncryptionKeyMissing,
+    EncryptionKeyWrong,
+    KeyRefused,
+    SecretAltered,
+)
 from tokenboard_etl.settings import Settings, load_settings
 from tokenboard_etl.tenants.key_ring import KeyRing
 from tokenboard_etl.tenants.stored_connections import RESERVED_IDS, _free_id, add_connection
@@ -144,3 +150,26 @@ def test_the_fingerprint_in_landings_is_what_it_was_and_changes_with_the_key(tmp
     (first,) = connections(configured(tmp_path))
     assert first.fingerprint == replace(first, connection_id="x", mode="personal", tenant_id="acme").fingerprint
     assert first.fingerprint != replace(first, key=SecretStr("sk-admin-other")).fingerprint
+
+
+def test_a_refused_key_is_to_be_replaced_where_it_stands(tmp_path: Path) -> None:
+    settings = configured(tmp_path, KEY, OPENAI_PERSONAL_KEY="sess-first")
+    connect(
+        settings,
+        ("openai", "organization", None, "sk-admin-second"),
+        ("openrouter", "organization", "acme", "sk-or-v1-second"),
+        ("openai", "personal", "acme", "sess-third"),
+    )
+    refusal = KeyRefused("openai", "GET /organization/costs", "HTTP 401", "Set OPENAI_ADMIN_KEY.")
+    said = {each.connection_id: each.advise(refusal) for each in accounts(settings)}
+    assert said["openai"] is said["openai-personal"] is refusal
+    assert [
+        str(said[name]).rpartition(": ")[2] for name in ("openai-2", "openrouter-acme", "openai-acme-personal")
+    ] == [
+        "HTTP 401. It is the key of openai-2. Give a new one of the same account to "
+        "`tokenboard connect --provider openai`.",
+        "HTTP 401. It is the key of openrouter-acme. Give a new one of the same account to "
+        "`tokenboard connect --provider openrouter --tenant acme`.",
+        "HTTP 401. It is the key of openai-acme-personal. Give a new one of the same account to "
+        "`tokenboard connect --provider openai --tenant acme --mode personal`.",
+    ]

@@ -369,6 +369,7 @@ LATER = "run the same command again later"
 ADMIN = "OPENAI_ADMIN_KEY"
 MANAGEMENT = "OPENROUTER_MANAGEMENT_KEY"
 CHECK = "check the"
+EARLIER = "ask for later days with --from"
 CREDITS = "add credits"
 
 OPENAI_STATUS = [
@@ -392,7 +393,7 @@ COSTS_400 = [
         400,
         "Usage and cost data are available for the past year. Earliest supported start date: 2025-10-08 (UTC).",
         ProviderRejected,
-        "ask for later days with --from",
+        EARLIER,
         code="reporting_lookback_exceeded",
     ),
     Documented(
@@ -486,7 +487,7 @@ def test_a_date_activity_does_not_know_is_the_right_error() -> None:
     words = "Date must be within the last 30 (completed) UTC days"
     assert f"`{words}`" in sections()["12"]
     window = Window(date(2026, 11, 1), date(2026, 11, 3))
-    documented = Documented("400", 400, words, ProviderRejected, CHECK)
+    documented = Documented("400", 400, words, ProviderRejected, EARLIER)
     judged("openrouter", lambda fetch: openrouter.activity(fetch, window, NOW), documented)
 
 

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from assets.run import run_nightly
+from tests.conftest import NOW
 from tokenboard_etl.doctor import Level, examine, horizons
 from tokenboard_etl.errors import ProviderRejected
 from tokenboard_etl.periods import Window
@@ -57,6 +58,7 @@ def test_missing_days_count_down_to_the_day_they_are_lost(sandbox: RunningSandbo
     assert costs.days_left == 365 - 25
     assert (activity.missing, activity.lost) == (len(never_fetched), 0)
     assert activity.days_left == 30 - 25
+    assert found["openrouter", "activity_by_key"].days_left == 30 - 25
     later = late + timedelta(days=10)
     with duckdb.connect(settings.published_path, read_only=True) as published:
         found = {(each.connection_id, each.report): each for each in horizons(published, later.date())}
@@ -82,6 +84,29 @@ def test_a_report_that_could_not_be_read_is_named_until_it_was(sandbox: RunningS
         sandbox.clear_faults()
         run_nightly(settings, DAYS, instance)
     assert told(settings)["openai completions"] == ("fine", "every day that can be had is here")
+
+
+def test_what_a_key_may_not_read_is_told_with_the_reason_and_is_no_error(
+    sandbox: RunningSandbox, settings: Settings
+) -> None:
+    """Neither now nor when the provider has long forgotten those days: nothing an operator can fetch is lost."""
+    sandbox.add_fault("status", "/organization/projects", status=403)
+    sandbox.add_fault("status", "/usage/decisions", status=404)
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_nightly(settings, DAYS, instance)
+    found = told(settings)
+    assert found["openai"] == (
+        "warning",
+        "may read costs and usage; not projects, so costs have ids and no names",
+    )
+    for report, status in (("projects", 403), ("spend_limits", 403), ("other_usage.decisions", 404)):
+        level, what = found[f"openai {report}"]
+        assert level == "warning"
+        assert what.startswith("unavailable, which is not zero: ")
+        assert f"HTTP {status}" in what
+    much_later = (NOW + timedelta(days=360)).isoformat()
+    later = told(load_settings(**sandbox.env(), TOKENBOARD_HOME=str(settings.home), TOKENBOARD_NOW=much_later))
+    assert later["openai other_usage.decisions"][0] == "warning"
 
 
 def test_the_command_exits_with_1_where_something_is_wrong(sandbox: RunningSandbox, tmp_path: Path) -> None:

@@ -294,12 +294,26 @@ def test_a_rejection_holds_the_providers_words(serve: Serve) -> None:
     )
 
 
-def test_a_day_beyond_the_year_is_answered_with_advice(serve: Serve) -> None:
-    words = "Usage and cost data are available for the past year. Earliest supported start date: 2025-10-08 (UTC)."
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Usage and cost data are available for the past year. Earliest supported start date: 2025-10-08 (UTC).",
+        "Time range is limited to the last 365 days for this query.",
+        "Date must be within the last 30 (completed) UTC days",
+    ],
+)
+def test_a_day_beyond_the_horizon_is_answered_with_advice(serve: Serve, words: str) -> None:
     body = {"error": {"message": words, "type": "invalid_request_error", "param": None, "code": None}}
     error = send(serve(reply(400, body)).base_url, COSTS).error
-    assert "2025-10-08" in str(error)
+    assert words.rstrip(".") in str(error)
     assert "--from" in str(error)
+
+
+def test_a_providers_words_are_one_line_and_cannot_speak_to_the_terminal(serve: Serve) -> None:
+    words = "No.\r\n\x1b[2J\x1b]0;owned\x07  \u202etokenboard: done\x9b31m"
+    for status in (400, 403):
+        error = send(serve(reply(status, {"error": {"message": words}})).base_url, COSTS).error
+        assert f"HTTP {status}: No. ?[2J?]0;owned? ?tokenboard: done?31m" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -387,6 +401,30 @@ def test_half_a_json_body_is_asked_for_again(serve: Serve, half: bytes) -> None:
     server = serve(reply(200, half), OK)
     assert send(server.base_url, COSTS).answer.body == b'{"data": []}'
     assert len(server.asked) == 2
+
+
+def test_an_answer_that_comes_in_drops_is_not_waited_for_without_end() -> None:
+    """Each byte comes in time, the answer never does."""
+    gone = threading.Event()
+
+    class Dripping(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            while not gone.wait(0.01):
+                self.wfile.write(b" ")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Dripping) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        sent = send(f"http://127.0.0.1:{server.server_port}", COSTS, budget_s=0.2)
+        gone.set()
+        server.shutdown()
+    assert isinstance(sent.error, ProviderUnavailable)
+    assert "no answer in time" in str(sent.error)
 
 
 def test_a_body_that_is_no_json_at_all_is_not_asked_for_again(serve: Serve) -> None:

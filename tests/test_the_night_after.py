@@ -23,6 +23,7 @@ from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.providers.wire import Request
 from tokenboard_etl.redaction import protect, redact
+from tokenboard_etl.retention import prune
 from tokenboard_etl.settings import Settings, load_settings
 from tokenboard_etl.warehouse.connection import open_warehouse
 from tokenboard_etl.warehouse.load import load_landing
@@ -125,6 +126,25 @@ def test_an_interrupted_load_goes_on_with_the_lists_of_keys_it_began_with(
     asked_for = {key for page in landing.pages for key in page.context.get("key_names", {}).values()}
     assert len(asked_for) > 60
     assert made not in asked_for
+
+
+def test_an_interrupted_load_whose_lists_were_pruned_begins_anew(settings: Settings, openrouter: Connection) -> None:
+    def read(connection: Connection, report: str) -> Landing:
+        landing = asyncio.run(extract(connection, report, WINDOW, settings.landing_path, lambda: settings.now))
+        with open_warehouse(settings.warehouse_path) as warehouse:
+            load_landing(warehouse, landing)
+        return landing
+
+    pruned_later = read(openrouter, "keys")
+    gone = Interrupted("openrouter", "openrouter", openrouter.base_url, openrouter.key, requests=2)
+    with pytest.raises(ProviderUnavailable):
+        read(gone, "analytics")
+    newest = read(openrouter, "keys")
+    with open_warehouse(settings.warehouse_path) as warehouse:
+        prune(warehouse, settings.landing_path, 0, settings.now + timedelta(seconds=1))
+    assert not pruned_later.folder.exists()
+    manifest = json.loads((read(openrouter, "analytics").folder / "manifest.json").read_bytes())
+    assert manifest["uses"] == {"keys": newest.load_id}
 
 
 def test_a_key_that_was_refused_is_not_refused_from_disk_once_it_is_right(

@@ -34,7 +34,7 @@ log = logging.getLogger("tokenboard.connect")
 
 _ADVICE = {
     ("openai", "organization"): "Nothing was stored. It must be an admin key (sk-admin-...) of an organization owner "
-    "with the scope api.usage.read.",
+    "with the scope api.usage.read that may also list projects, by which accounts are told apart.",
     ("openai", "personal"): "Nothing was stored. Balances are told to browser sessions and some old user keys only.",
     ("openrouter", "organization"): "Nothing was stored. It must be a management key that is not disabled "
     "(openrouter.ai/settings/management-keys).",
@@ -43,12 +43,15 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class Findings:
-    """What a provider said about a key. `account_ids` are objects no other account has."""
+    """What a provider said about a key. `account_ids` are objects no other account has; `no_account` says why none are
+    known.
+    """
 
     may_read: tuple[str, ...]
     account_ids: frozenset[str]
     key_name: str | None = None
     expires_at: datetime | None = None
+    no_account: KeyRefused | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ def connect(settings: Settings, provider: str, mode: Mode, tenant_id: str | None
     _refuse_known_key(key, {other.connection_id: other.key for other in others})
     try:
         findings = asyncio.run(examine(asked, settings.now))
+        if findings.no_account is not None:
+            raise findings.no_account
     except KeyRefused as refusal:
         advice = _ADVICE[provider, mode]
         raise KeyRefused(refusal.provider, refusal.endpoint, refusal.reason, advice) from None
@@ -102,7 +107,8 @@ def _refuse_account_of(account_ids: frozenset[str], others: Sequence[Connection]
         try:
             theirs = asyncio.run(_account_of(other))
         except TokenboardError as error:
-            log.warning("whether this is the account of %s cannot be known: %s", other.connection_id, error)
+            said = other.advise(error) if isinstance(error, KeyRefused) else error
+            log.warning("whether this is the account of %s cannot be known: %s", other.connection_id, said)
             continue
         if account_ids & theirs:
             raise _known_account(other.provider, other.connection_id)
@@ -121,7 +127,10 @@ async def _account_of(connection: Connection) -> frozenset[str]:
 
 
 async def examine(connection: Connection, now: datetime) -> Findings:
-    """Asks the provider what the key is and may read; raises KeyRefused if it may not read what is billed from."""
+    """Asks the provider what the key is and may read; raises KeyRefused if it may not read what is billed from.
+
+    A key of OpenAI that may not list projects is good for every bill, and tells nothing about its account.
+    """
     async with connection.client() as client:
         fetch = _fetch(client)
         if connection.mode == "personal":
@@ -132,7 +141,10 @@ async def examine(connection: Connection, now: datetime) -> Findings:
             return Findings((f"keys, credits and analytics of {len(account_ids)} workspace(s)",), account_ids)
         yesterday = utc_day(now) - timedelta(days=1)
         await openai.costs_total(fetch, Window.of_days(yesterday, yesterday))
-        account_ids = await _account_ids(fetch, connection)
+        try:
+            account_ids = await _account_ids(fetch, connection)
+        except KeyRefused as refusal:
+            return Findings(("costs and usage",), frozenset(), no_account=refusal)
         findings = Findings(("costs and usage", f"{len(account_ids)} project(s)"), account_ids)
         try:
             own = _own_record(await openai_accounts.admin_keys(fetch), connection.key)

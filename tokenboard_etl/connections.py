@@ -22,7 +22,7 @@ class Connection:
     """One account at one provider. `connection_id` names it in tables and folders; the key never shows.
 
     All reports of an `organization` are read, of a `personal` account the credit balance alone. `tenant_id` is the
-    tenant who brought the account; None if it is ours.
+    tenant who brought the account; None if it is ours. The key of one that was `connected` stands in the vault.
     """
 
     connection_id: str
@@ -32,12 +32,25 @@ class Connection:
     headers: dict[str, str] = field(default_factory=dict)
     mode: Mode = "organization"
     tenant_id: str | None = None
+    connected: bool = False
 
     @property
     def fingerprint(self) -> str:
         """Tells provider accounts apart without naming the key."""
         identity = [self.base_url, sorted(self.headers.items()), self.key.get_secret_value()]
         return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
+
+    def advise(self, refusal: KeyRefused) -> KeyRefused:
+        """The refusal with what helps this connection: no variable holds the key of one that was connected."""
+        if not self.connected:
+            return refusal
+        tenant = f" --tenant {self.tenant_id}" if self.tenant_id else ""
+        mode = f" --mode {self.mode}" if self.mode != "organization" else ""
+        advice = (
+            f"It is the key of {self.connection_id}. Give a new one of the same account to "
+            f"`tokenboard connect --provider {self.provider}{tenant}{mode}`."
+        )
+        return KeyRefused(refusal.provider, refusal.endpoint, refusal.reason, advice)
 
     def client(self, slots: asyncio.Semaphore | None = None) -> Client:
         """A client to be used as an async context manager; `slots` are shared by all that talk to its host."""
@@ -147,6 +160,7 @@ def _from_vault(settings: Settings, mode: Mode) -> list[Connection]:
             key,
             mode=mode,
             tenant_id=stored.tenant_id,
+            connected=True,
         )
         for stored, key in read
     ]

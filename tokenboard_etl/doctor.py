@@ -16,7 +16,7 @@ import duckdb
 
 from tokenboard_etl.connecting import examine as examine_key
 from tokenboard_etl.connections import Connection, accounts
-from tokenboard_etl.errors import ConfigurationError, TokenboardError
+from tokenboard_etl.errors import ConfigurationError, KeyRefused, TokenboardError
 from tokenboard_etl.landing import failures
 from tokenboard_etl.periods import ONE_DAY, utc_day
 from tokenboard_etl.rereads import GATING_REPORTS
@@ -26,6 +26,10 @@ ESCALATE_DAYS = 7
 """A missing day that can be fetched for no longer than this is an error."""
 
 KEY_EXPIRES_SOON_DAYS = 30
+
+
+_NOT_ALWAYS_ASKED = ("activity_by_key",)
+"""A cross-check that accounts with very many keys do without: its days are missing on purpose."""
 
 
 class Level(IntEnum):
@@ -89,6 +93,22 @@ def horizons(published: duckdb.DuckDBPyConnection, today: date) -> list[Horizon]
     return [Horizon(*row) for row in rows]
 
 
+def unavailable(published: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
+    """Per connection and report whose newest read brought nothing but a reason: that reason."""
+    rows = published.execute(
+        """
+        WITH ranked AS (
+            SELECT connection_id, report, result, unavailable_reason,
+                row_number() OVER (PARTITION BY connection_id, report ORDER BY started_at DESC, load_id DESC) AS age
+            FROM ops.loads
+        )
+        SELECT connection_id, report, unavailable_reason FROM ranked
+        WHERE age = 1 AND result = 'unavailable' ORDER BY connection_id, report
+        """
+    ).fetchall()
+    return {(connection_id, report): reason for connection_id, report, reason in rows}
+
+
 def examine(settings: Settings) -> list[Finding]:
     """Asks every provider about its key, and looks at what was read and what was not."""
     try:
@@ -111,13 +131,16 @@ def _keys(known: Sequence[Connection], settings: Settings) -> Iterator[Finding]:
         try:
             key = asyncio.run(examine_key(connection, settings.now))
         except TokenboardError as error:
-            yield Finding(Level.error, connection.connection_id, str(error))
+            said = connection.advise(error) if isinstance(error, KeyRefused) else error
+            yield Finding(Level.error, connection.connection_id, str(said))
             continue
         left = (key.expires_at - settings.now).days if key.expires_at else None
         soon = left is not None and left <= KEY_EXPIRES_SOON_DAYS
         until = "" if left is None else f"; the key expires in {left} day(s)" + (", make a new one" if soon else "")
-        what = f"may read {', '.join(key.may_read)}{until}"
-        yield Finding(Level.warning if soon else Level.fine, connection.connection_id, what)
+        unnamed = "; not projects, so costs have ids and no names" if key.no_account else ""
+        what = f"may read {', '.join(key.may_read)}{unnamed}{until}"
+        level = Level.warning if soon or unnamed else Level.fine
+        yield Finding(level, connection.connection_id, what)
 
 
 def _failures(settings: Settings, known: Sequence[Connection]) -> Iterator[Finding]:
@@ -134,7 +157,7 @@ def _freshness(settings: Settings, read: Sequence[Connection]) -> Iterator[Findi
         yield Finding(Level.warning, "published file", "Nothing was published yet; run `tokenboard nightly`.")
         return
     with duckdb.connect(settings.published_path, read_only=True) as published:
-        found = horizons(published, utc_day(settings.now))
+        found, refused = horizons(published, utc_day(settings.now)), unavailable(published)
     for connection in read:
         report = GATING_REPORTS[connection.provider]
         if (connection.connection_id, report) not in {(each.connection_id, each.report) for each in found}:
@@ -143,8 +166,11 @@ def _freshness(settings: Settings, read: Sequence[Connection]) -> Iterator[Findi
                 f"{connection.connection_id} {report}",
                 "was never read, so none of its spend can be invoiced. Run `tokenboard nightly --from DATE`.",
             )
+    for (connection_id, report), reason in refused.items():
+        yield Finding(Level.warning, f"{connection_id} {report}", f"unavailable, which is not zero: {reason}")
     for horizon in found:
-        yield _of(horizon, utc_day(settings.now))
+        if (horizon.connection_id, horizon.report) not in refused and horizon.report not in _NOT_ALWAYS_ASKED:
+            yield _of(horizon, utc_day(settings.now))
 
 
 def _of(horizon: Horizon, today: date) -> Finding:

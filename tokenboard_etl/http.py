@@ -88,8 +88,9 @@ class Client:
         headers: dict[str, str] | None = None,
         slots: asyncio.Semaphore | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        budget_s: float = MAX_SECONDS_PER_REQUEST,
     ) -> None:
-        self._sleep = sleep
+        self._sleep, self._budget_s = sleep, budget_s
         self._slots = slots or asyncio.Semaphore(CONCURRENT_REQUESTS)
         self._http = httpx.AsyncClient(
             base_url=base_url + "/",
@@ -118,7 +119,7 @@ class Client:
             return await self._send_once(request)
         attempts = AsyncRetrying(
             retry=retry_if_exception(lambda error: isinstance(error, TokenboardError) and error.retryable),
-            stop=stop_after_attempt(MAX_ATTEMPTS) | stop_before_delay(MAX_SECONDS_PER_REQUEST),
+            stop=stop_after_attempt(MAX_ATTEMPTS) | stop_before_delay(self._budget_s),
             wait=_wait,
             sleep=self._sleep,
             before_sleep=_log_retry,
@@ -131,6 +132,7 @@ class Client:
         try:
             async with (
                 self._slots,
+                asyncio.timeout(self._budget_s),  # a byte now and then is no answer
                 self._http.stream(
                     request.method,
                     request.path.lstrip("/"),
@@ -140,7 +142,7 @@ class Client:
                 ) as response,
             ):
                 body = await _body(request, response)
-        except httpx.TimeoutException:
+        except (httpx.TimeoutException, TimeoutError):
             raise ProviderUnavailable(request.provider, request.endpoint, "no answer in time") from None
         except httpx.ConnectError as error:
             raise ProviderUnavailable(
@@ -257,13 +259,13 @@ def _error_text(content: bytes) -> tuple[str, str | None]:
     if not isinstance(error, dict):
         return "", None
     message, param = error.get("message") or error.get("title") or "", error.get("param")
-    return redact(str(message))[:500].rstrip("."), param if isinstance(param, str) else None
+    return redact(" ".join(str(message).split()))[:500].rstrip("."), param if isinstance(param, str) else None
 
 
 def _advice(status: int, message: str) -> str:
     """What a person can do about a rejection. Nothing was loaded from it in any case."""
-    if "past year" in message:
-        todo = "the provider keeps one year, so ask for later days with --from"
+    if re.search(r"past year|last \d+ (\S+ )*days", message):
+        todo = "the provider keeps no earlier ones, so ask for later days with --from"
     elif status == 402 or _USED_UP.search(message):
         todo = "add credits or raise the limit at the provider"
     elif status == 404:

@@ -9,11 +9,16 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from tokenboard_etl.files import storage_errors
+from tokenboard_etl.progress import FIELD, DaysRead
 from tokenboard_etl.redaction import redact
 
 ROOT = "tokenboard"
+
+DAYS_A_LINE = 10
+"""A report's days are worth a line of plain text after so many."""
 
 
 class _Redacting(logging.Formatter):
@@ -45,30 +50,62 @@ def show_warnings(console: Console) -> Iterator[None]:
 
 @contextmanager
 def show_progress(console: Console) -> Iterator[None]:
-    """Shows what is going on: a moving line on a terminal, one plain line per step otherwise."""
+    """Shows what is going on: moving bars on a terminal, plain lines otherwise; of a report's days one line in ten."""
     formatter = _Redacting("%(message)s")
     if not console.is_terminal:
         with _attached(_Lines(console, formatter)):
             yield
         return
-    with console.status("starting") as status, _attached(_Lines(console, formatter, status.update)):
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[days]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bars, _attached(_Bars(console, formatter, bars)):
         yield
 
 
 class _Lines(logging.Handler):
-    def __init__(
-        self, console: Console, formatter: logging.Formatter, update: object = None, level: int = logging.INFO
-    ) -> None:
+    def __init__(self, console: Console, formatter: logging.Formatter, level: int = logging.INFO) -> None:
         super().__init__(level)
-        self._console, self._update = console, update
+        self._console = console
+        self._said = dict[str, int]()
         self.setFormatter(formatter)
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = self.format(record)
-        prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        self._console.print(prefix + text, markup=False, highlight=False, soft_wrap=True)
-        if callable(self._update):
-            self._update(text)
+        days: DaysRead | None = getattr(record, FIELD, None)
+        if days is None or days.is_over or self._is_due(days):
+            prefix = "warning: " if record.levelno >= logging.WARNING else ""
+            self._console.print(prefix + self.format(record), markup=False, highlight=False, soft_wrap=True)
+
+    def _is_due(self, days: DaysRead) -> bool:
+        """Whether so much more was read that another line is worth it."""
+        if days.done - self._said.get(days.report, 0) < DAYS_A_LINE:
+            return False
+        self._said[days.report] = days.done
+        return True
+
+
+class _Bars(_Lines):
+    """A bar for each report whose days are being read; lines for all else, above the bars."""
+
+    def __init__(self, console: Console, formatter: logging.Formatter, bars: Progress) -> None:
+        super().__init__(console, formatter)
+        self._bars, self._of = bars, dict[str, TaskID]()
+        bars.add_task("at work", total=None, days="")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        days: DaysRead | None = getattr(record, FIELD, None)
+        if days is None or days.is_over:
+            super().emit(record)
+        if days is not None and days.is_over and days.report in self._of:
+            self._bars.remove_task(self._of.pop(days.report))
+        elif days is not None and not days.is_over:
+            if days.report not in self._of:
+                self._of[days.report] = self._bars.add_task(days.report, days="")
+            text = f"{days.done} of {days.total} days"
+            self._bars.update(self._of[days.report], completed=days.done, total=days.total, days=text)
 
 
 @contextmanager

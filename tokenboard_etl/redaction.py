@@ -1,4 +1,7 @@
-"""Blots out keys wherever text leaves this system: errors, logs, messages quoted from a provider."""
+"""The door through which text leaves this system: errors, logs, messages quoted from a provider.
+
+Keys are blotted out, and what a provider says cannot speak to a terminal.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ import re
 
 _KEY = re.compile(r"\b(sk-(?:admin-|proj-|svcacct-|or-v1-)?+|sess-)[A-Za-z0-9_-]{6,}")
 """A provider's key: a known beginning, which says its kind and is kept, and the secret after it."""
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Moves the cursor, changes colours or the direction of writing. Line ends and tabs are ours."""
 
 _configured: set[str] = set()
 
@@ -16,7 +22,9 @@ def protect(secret: str) -> None:
 
 
 def redact(text: str) -> str:
-    """The text without any configured key, and with the secret part of whatever looks like one replaced."""
+    """The text without any configured key or control character, and with the secret part of what looks like a key
+    replaced.
+    """
     for secret in _configured:
         text = text.replace(secret, "[redacted]")
-    return _KEY.sub(r"\1[redacted]", text)
+    return _CONTROL.sub("?", _KEY.sub(r"\1[redacted]", text))

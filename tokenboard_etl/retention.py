@@ -18,7 +18,7 @@ from tokenboard_etl.landing import REJECTED
 from tokenboard_etl.warehouse.connection import transaction
 from tokenboard_etl.warehouse.live import LIVE_REPORTS, replaced_loads
 from tokenboard_etl.warehouse.load import raw_table
-from tokenboard_etl.warehouse.rebuild import newest_shares
+from tokenboard_etl.warehouse.rebuild import gone_key_shares, newest_shares
 from tokenboard_etl.warehouse.sql_files import quoted
 
 log = logging.getLogger("tokenboard.retention")
@@ -35,12 +35,13 @@ class Pruned:
 def prune(connection: duckdb.DuckDBPyConnection, root: Path, keep_days: int, now: datetime) -> Pruned:
     """Removes the bodies of loads that ended more than `keep_days` days ago and that nothing rests on.
 
-    Kept whatever their age: the newest load of every source day and snapshot (what `rebuild` reads), everything an
-    issued invoice rests on, and loads that are not in the warehouse yet. The record of a load stays, with the time
-    its bodies went. Answers that were set aside go by age alone, loads of the running day as `drop_replaced` says.
+    Kept whatever their age: the newest load of every source day and snapshot and of keys that are gone (what `rebuild`
+    reads), everything an issued invoice rests on, and loads that are not in the warehouse yet. The record of a load
+    stays, with the time its bodies went. Answers that were set aside go by age alone, loads of the running day as
+    `drop_replaced` says.
     """
     before = now - timedelta(days=keep_days)
-    needed = {share.load_id for share in newest_shares(connection)}
+    needed = {share.load_id for share in [*newest_shares(connection), *gone_key_shares(connection)]}
     needed |= {load for (load,) in connection.execute("SELECT DISTINCT load_id FROM billing.invoice_inputs").fetchall()}
     superseded = connection.execute(
         """

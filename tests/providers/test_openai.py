@@ -305,13 +305,17 @@ def test_a_window_wholly_below_the_floor_is_read_once_more_without_keys(pages: A
     assert params_of(server.asked[1], "end_time") == [str(seconds(window.end))]
 
 
-def test_a_floor_inside_a_day_leaves_no_day_out(pages: Any) -> None:
-    window = Window(date(2025, 12, 5), date(2025, 12, 8))
-    fine = Window(FLOOR, window.end)
+def test_a_floor_inside_a_day_leaves_no_day_out_and_is_not_silent(pages: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The day the floor is in begins before it, so it is asked for without keys."""
+    window = Window(date(2025, 12, 5), date(2025, 12, 9))
+    coarse, fine = (date(2025, 12, 5), FLOOR), (FLOOR + timedelta(days=1), FLOOR + timedelta(days=2))
     server = pages(
-        floor_refusal(), page(bucket(date(2025, 12, 5), cost())), page(*(bucket(day, cost()) for day in fine.days()))
+        floor_refusal(seconds(FLOOR) + 1),
+        page(*(bucket(day, cost()) for day in coarse)),
+        page(*(bucket(day, cost()) for day in fine)),
     )
     assert asyncio.run(openai.costs(server.fetch, window)) == frozenset(window.days())
+    assert "days before 2025-12-07 carry no API key" in caplog.text
 
 
 def test_a_floor_that_does_not_explain_the_refusal_is_passed_on(pages: Any) -> None:
@@ -324,7 +328,7 @@ def test_a_floor_that_does_not_explain_the_refusal_is_passed_on(pages: Any) -> N
 
 def test_the_floor_is_read_out_of_the_providers_words() -> None:
     assert openai.key_floor(floor_refusal()) == FLOOR
-    assert openai.key_floor(floor_refusal(seconds(FLOOR) + 3_600)) == FLOOR
+    assert openai.key_floor(floor_refusal(seconds(FLOOR) + 3_600)) == FLOOR + timedelta(days=1)
     assert openai.key_floor(ProviderRejected("openai", "GET /x", "HTTP 400: something else")) is None
 
 

@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tokenboard_etl.billing.margins import record_default_margins
+from tokenboard_etl.billing.policy_file import parse_policy
+from tokenboard_etl.billing.policy_versions import record_policy
 from tokenboard_etl.billing.price_book import record_bundled_prices
 from tokenboard_etl.errors import LoadRefused
 from tokenboard_etl.http import Answer
@@ -178,6 +180,61 @@ def test_a_key_that_is_bound_goes_before_its_project_and_only_on_its_days(
     assert intraday(warehouse, "usage_date, tenant_id, estimated_cost_usd, estimated_billed_usd") == [
         (DAY - ONE_DAY, "acme", Decimal(2), Decimal("2.5")),
         (DAY, "zeta", Decimal(2), Decimal("2.5")),
+    ]
+
+
+POLICY = b"""
+margins:
+  - {id: all, percent: 10, from: 2026-01-01}
+  - {id: tenant, tenant: zeta, percent: 50, from: 2026-01-01}
+  - {id: model, tenant: acme, model: "gpt-6-*", percent: 30, from: 2026-01-01}
+  - {id: today, tenant: acme, provider: openrouter, percent: 40, from: 2026-06-15}
+  - {id: unknowable, tenant: acme, line_item: "*", category: "*", percent: 900, from: 2026-01-01}
+"""
+
+
+def test_the_policys_rules_show_where_they_can_be_known(
+    warehouse: duckdb.DuckDBPyConnection, land: Callable[..., Landing]
+) -> None:
+    record_policy(warehouse, parse_policy(POLICY, "policy.yaml"), TEN)
+    bind(warehouse, "openai", "project", "p")
+    bind(warehouse, "openai", "api_key", "theirs", "zeta")
+    bind(warehouse, "openrouter", "key", "h")
+    pages = [
+        buckets((TEN, 10**6), model="gpt-6-sol"),
+        buckets((TEN, 10**6), model="gpt-5.6-luna"),
+        buckets((TEN, 10**6), model="gpt-6-sol", api_key_id="theirs"),
+        buckets((TEN, 10**6), model="gpt-6-sol", project_id="nobodys"),
+    ]
+    load_landing(warehouse, land("openai", *((TEN, page) for page in pages), at=TEN + MINUTE))
+    for at in (TEN - ONE_DAY, TEN):
+        load_landing(warehouse, land("openrouter", (at, keys(h="1")), at=at))
+    rows = intraday(warehouse, "tenant_id, provider, model, usage_date, estimated_cost_usd, estimated_billed_usd")
+    assert {row[:4]: row[5] / row[4] for row in rows} == {
+        ("acme", "openai", "gpt-6-sol", DAY): Decimal("1.3"),
+        ("acme", "openai", "gpt-5.6-luna", DAY): Decimal("1.1"),
+        ("acme", "openrouter", None, DAY - ONE_DAY): Decimal("1.1"),
+        ("acme", "openrouter", None, DAY): Decimal("1.4"),
+        ("zeta", "openai", "gpt-6-sol", DAY): Decimal("1.5"),
+        ("unallocated", "openai", "gpt-6-sol", DAY): 0,
+    }
+    assert len(rows) == 6
+
+
+def test_a_tenants_own_account_is_that_tenants_and_not_billed(
+    warehouse: duckdb.DuckDBPyConnection, land: Callable[..., Landing]
+) -> None:
+    for connection_id, tenant in (("openai", None), ("openai-zeta", "zeta")):
+        warehouse.execute(
+            "INSERT INTO registry.connections VALUES ($1, 'openai', 'organization', $2, $3)",
+            [connection_id, tenant, TEN],
+        )
+        page = buckets((TEN, 10**6))
+        load_landing(warehouse, land("openai", (TEN, page), at=TEN + MINUTE, connection_id=connection_id))
+    bind(warehouse, "openai", "project", "p")
+    assert intraday(warehouse, "connection_id, tenant_id, estimated_cost_usd, estimated_billed_usd") == [
+        ("openai", "acme", Decimal(2), Decimal("2.5")),
+        ("openai-zeta", "zeta", Decimal(2), Decimal(0)),
     ]
 
 

@@ -208,6 +208,28 @@ def test_an_older_read_never_replaces_a_newer_one(land: Any, warehouse: duckdb.D
     assert costs(warehouse) == {at(FIRST): 1, at(SECOND): 20, at(THIRD): 3}
 
 
+def projects(*names: str) -> bytes:
+    listed = [{"id": f"proj_{name}", "name": name, "created_at": 1} for name in names]
+    return json.dumps({"object": "list", "data": listed, "has_more": False}).encode()
+
+
+def test_of_two_snapshots_of_a_day_the_one_that_began_last_counts_whichever_is_loaded_last(
+    land: Any, warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    """Two runs at once may finish in another order than they began; a rebuild goes by when they began."""
+    slow, quick = (
+        land(projects(name), report="projects", at=NOW + timedelta(minutes=minute))
+        for minute, name in enumerate(("old", "new"))
+    )
+    yesterday = land(projects("before"), report="projects", at=NOW - timedelta(days=1))
+    for landing in (quick, slow, yesterday):
+        load_landing(warehouse, landing)
+    rows = warehouse.execute("SELECT snapshot_date, name FROM raw.openai_projects ORDER BY 1").fetchall()
+    assert rows == [(NOW.date() - timedelta(days=1), "before"), (NOW.date(), "new")]
+    results = dict(warehouse.execute("SELECT load_id, result FROM ops.loads").fetchall())
+    assert results == {quick.load_id: "loaded", slow.load_id: "superseded", yesterday.load_id: "loaded"}
+
+
 def test_an_older_read_of_known_days_only_is_recorded_as_superseded(
     land: Any, warehouse: duckdb.DuckDBPyConnection
 ) -> None:

@@ -34,6 +34,7 @@ from tokenboard_etl.landing import (
     write_failure,
 )
 from tokenboard_etl.periods import Window, start_of
+from tokenboard_etl.progress import all_days, reading
 from tokenboard_etl.providers.wire import Fetch, Request
 
 log = logging.getLogger("tokenboard.extract")
@@ -71,12 +72,14 @@ async def land(connection: Connection, client: Client, report: Report, about: Un
         log.info("%s %s (%s): landed before the interruption", *name, about.window)
         return done
     try:
-        done = await _land(connection, client, report, about)
+        with reading(" ".join(name), about.window):
+            done = await _land(connection, client, report, about)
     except TokenboardError as error:
         write_failure(about.root, *name, about.window, about.run, about.clock(), error)
         raise
     clear_failure(about.root, *name)
-    log.info("landed %s %s (%s): %d page(s)", *name, about.window, len(done.pages))
+    over = all_days(" ".join(name), about.window)
+    log.info("landed %s %s (%s): %d page(s)", *name, about.window, len(done.pages), extra=over)
     return done
 
 
@@ -97,6 +100,10 @@ async def _land(connection: Connection, client: Client, report: Report, about: U
             role: read_landing(opened.folder.parents[1] / role.removesuffix(_BEFORE) / load)
             for role, load in opened.uses.items()
         }
+    except FileNotFoundError:  # an interrupted load, whose lists were pruned since: it begins anew
+        opened.reject()
+        return await _land(connection, client, report, about)
+    try:
         missing = next((f"{name}: {each.unavailable}" for name, each in lists.items() if each.unavailable), None)
         if missing:
             return opened.complete(_no_days(report), about.clock(), unavailable=missing)
@@ -107,11 +114,12 @@ async def _land(connection: Connection, client: Client, report: Report, about: U
         _name_unconfirmed_days(connection, report, about.window, days)
         return opened.complete(days, about.clock())
     except (KeyRefused, ProviderRejected) as error:
+        said = connection.advise(error) if isinstance(error, KeyRefused) else error
         if report.optional and _is_unavailable(error):
-            log.warning("%s %s is unavailable: %s", connection.connection_id, report.name, error)
-            return opened.complete(_no_days(report), about.clock(), unavailable=str(error))
-        _set_aside(opened, error)
-        raise
+            log.warning("%s %s is unavailable: %s", connection.connection_id, report.name, said)
+            return opened.complete(_no_days(report), about.clock(), unavailable=str(said))
+        _set_aside(opened, said)
+        raise said from None
     except TokenboardError as error:
         if not isinstance(error, ProviderUnavailable | StorageFailed):
             _set_aside(opened, error)

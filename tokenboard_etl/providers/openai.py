@@ -10,13 +10,16 @@ Restated for days after the fact, so the caller re-reads. One year back at most.
 
 from __future__ import annotations
 
+import logging
 import re
 from datetime import UTC, date, datetime
 
 from tokenboard_etl.errors import ProviderRejected
 from tokenboard_etl.periods import Window, utc_day
-from tokenboard_etl.providers.openai_buckets import BucketPage, BucketReport, BucketRow, walk_days
+from tokenboard_etl.providers.openai_buckets import DAY, PROVIDER, BucketPage, BucketReport, BucketRow, walk_days
 from tokenboard_etl.providers.wire import Fetch, Wire, WireAmount
+
+log = logging.getLogger("tokenboard.openai")
 
 COSTS_PAGE_DAYS = 180
 COSTS_BY = ("project_id", "line_item", "api_key_id")
@@ -53,6 +56,7 @@ async def costs(fetch: Fetch, window: Window) -> frozenset[date]:
         floor = key_floor(refusal)
         if floor is None or floor <= window.start:
             raise
+    log.warning("%s GET /organization/costs: days before %s carry no API key; it is not told", PROVIDER, floor)
     coarse = Window(window.start, min(floor, window.end))
     days = await walk_days(fetch, _costs(COSTS_BY[:2]), coarse)
     if floor < window.end:
@@ -66,9 +70,9 @@ async def costs_total(fetch: Fetch, window: Window) -> frozenset[date]:
 
 
 def key_floor(refusal: ProviderRejected) -> date | None:
-    """The first day costs can be split by API key, when that is what the provider objected to."""
+    """The first whole day costs can be split by API key, when that is what the provider objected to."""
     found = re.search(r"group_by=api_key_id is not available.*?on or after (\d{9,11})", refusal.detail)
-    return utc_day(datetime.fromtimestamp(int(found[1]), UTC)) if found else None
+    return utc_day(datetime.fromtimestamp(int(found[1]) + DAY.seconds - 1, UTC)) if found else None
 
 
 def _costs(group_by: tuple[str, ...]) -> BucketReport[CostRow]:

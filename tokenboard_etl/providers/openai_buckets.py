@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 
 from tokenboard_etl.errors import AnswerTooLarge, LoadRefused, MalformedAnswer, PaginationStalled
 from tokenboard_etl.periods import Window, utc_day
+from tokenboard_etl.progress import days_read
 from tokenboard_etl.providers.buckets import bucket_envelope, buckets_that_fit
 from tokenboard_etl.providers.together import side_by_side
 from tokenboard_etl.providers.wire import Fetch, Request, Wire, read
@@ -142,6 +143,7 @@ async def _walk_pages(fetch: Fetch, report: BucketReport[Row], first: Request, a
             raise PaginationStalled(PROVIDER, request.endpoint, f"has_more is true and {what}")
         for start in _starts(page, report.width, request, asked):
             _add(start, found, report.path)
+        days_read(utc_day(datetime.fromtimestamp(bucket.start_time, UTC)) for bucket in page.data)
         if not page.has_more or not page.data or not page.next_page:
             return
         seen.add(page.next_page)

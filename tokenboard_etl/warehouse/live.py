@@ -60,18 +60,6 @@ def replaced_loads(connection: duckdb.DuckDBPyConnection) -> list[LiveLoad]:
     return [LiveLoad(*row) for row in rows]
 
 
-def began_before_another(connection: duckdb.DuckDBPyConnection, landing: Landing) -> bool:
-    """Whether a read that began later is loaded already: that one covers all that this one could add."""
-    later = connection.execute(
-        """
-        SELECT count(*) FROM ops.loads
-        WHERE connection_id = $1 AND report = $2 AND started_at > $3 AND result = 'loaded'
-        """,
-        [landing.connection_id, landing.report, landing.started_at],
-    ).fetchall()
-    return bool(later[0][0])
-
-
 def replace_instants(connection: duckdb.DuckDBPyConnection, table: str, landing: Landing) -> int:
     """Replaces the instants a landing, whose pages are exposed, speaks of by what it says; returns the rows written."""
     target, (column, instants) = quoted(table), _INSTANTS[landing.report]

@@ -18,7 +18,9 @@ from tokenboard_etl.landing import Landing
 from tokenboard_etl.periods import Month, utc_day
 from tokenboard_etl.warehouse.connection import transaction
 from tokenboard_etl.warehouse.drift import Contract, check_pages, record_unknown
-from tokenboard_etl.warehouse.live import LIVE_REPORTS, began_before_another, replace_instants
+from tokenboard_etl.warehouse.gone_keys import TABLE as ANALYTICS
+from tokenboard_etl.warehouse.gone_keys import keep_gone_keys
+from tokenboard_etl.warehouse.live import LIVE_REPORTS, replace_instants
 from tokenboard_etl.warehouse.pages import expose_pages
 from tokenboard_etl.warehouse.restatements import find_collapse, is_restated, record_restatements
 from tokenboard_etl.warehouse.sql_files import quoted, read_sql
@@ -85,10 +87,18 @@ def _load(
         _record_load(connection, landing, 0, "unavailable", None)
         return 0
     expose_pages(connection, landing)
+    if landing.days is None and _began_before_another(connection, landing):
+        log.warning(
+            "%s %s: a read that began after %s is loaded already, so this one changes nothing; is the clock right?",
+            landing.connection_id,
+            landing.report,
+            landing.started_at,
+        )
+        _record_load(connection, landing, 0, "superseded", None)
+        return 0
     if landing.report in LIVE_REPORTS:
-        superseded = began_before_another(connection, landing)
-        rows = 0 if superseded else replace_instants(connection, table, landing)
-        _record_load(connection, landing, rows, "superseded" if superseded else "loaded", None)
+        rows = replace_instants(connection, table, landing)
+        _record_load(connection, landing, rows, "loaded", None)
         return rows
     if landing.days is None:
         today = [utc_day(landing.started_at)]
@@ -107,6 +117,8 @@ def _load(
             landing.started_at,
         )
     stage(connection, table, landing, "usage_date", days)
+    if table == ANALYTICS:
+        keep_gone_keys(connection, landing, days)
     accepted = None
     if is_restated(table):
         collapse = find_collapse(connection, table, landing, days, settle_time)
@@ -193,6 +205,22 @@ def _figures_required(landing: Landing) -> Iterator[None]:
         ) from error
 
 
+def _began_before_another(connection: duckdb.DuckDBPyConnection, landing: Landing) -> bool:
+    """Whether a snapshot of the same day, or any read of the running day, that began later is loaded already.
+
+    Such a read covers all that this one could add; a snapshot counts for its own day alone.
+    """
+    later = connection.execute(
+        """
+        SELECT count(*) FROM ops.loads
+        WHERE connection_id = $1 AND report = $2 AND started_at > $3 AND result = 'loaded'
+            AND ($4 OR CAST(started_at AS DATE) = CAST($3 AS DATE))
+        """,
+        [landing.connection_id, landing.report, landing.started_at, landing.report in LIVE_REPORTS],
+    ).fetchall()
+    return bool(later[0][0])
+
+
 def _days_not_read_since(connection: duckdb.DuckDBPyConnection, landing: Landing, days: Collection[date]) -> list[date]:
     """The given days without those a load that began later has already brought."""
     newer = connection.execute(
@@ -214,7 +242,7 @@ def _record_days(connection: duckdb.DuckDBPyConnection, table: str, landing: Lan
         [table],
     ).fetchall()[0][0]
     # OpenRouter's rows of the whole account have no key_hash; the keys' rows are parts of them.
-    whole = "key_hash IS NULL" if table == "raw.openrouter_analytics" else "true"
+    whole = "key_hash IS NULL" if table == ANALYTICS else "true"
     total = f"coalesce(sum(cost_usd) FILTER ({whole}), 0)" if has_cost else "NULL"
     connection.execute(
         f"""

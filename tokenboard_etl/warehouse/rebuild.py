@@ -15,6 +15,7 @@ import duckdb
 from tokenboard_etl.errors import LandingDamaged
 from tokenboard_etl.landing import Landing, read_landing
 from tokenboard_etl.warehouse.connection import transaction
+from tokenboard_etl.warehouse.gone_keys import restore_gone_keys
 from tokenboard_etl.warehouse.live import LIVE_REPORTS, replace_instants, replaced_loads
 from tokenboard_etl.warehouse.load import raw_table, replace_window, stage
 from tokenboard_etl.warehouse.models import build_within
@@ -87,6 +88,17 @@ def live_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
     return [Share(*row) for row in rows if row[0] not in replaced]
 
 
+def gone_key_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
+    """The loads that still stand for keys which were gone when their days were read again, oldest first."""
+    rows = connection.execute(
+        """
+        SELECT load_id, connection_id, 'openrouter', 'analytics', list(DISTINCT usage_date ORDER BY usage_date), false
+        FROM ops.gone_key_days GROUP BY load_id, connection_id ORDER BY load_id
+        """
+    ).fetchall()
+    return [Share(*row) for row in rows]
+
+
 def rebuild(connection: duckdb.DuckDBPyConnection, root: Path, now: datetime, settle_days: int) -> dict[str, int]:
     """Fills the raw tables from landings and builds every model whole; returns table name to row count.
 
@@ -97,6 +109,11 @@ def rebuild(connection: duckdb.DuckDBPyConnection, root: Path, now: datetime, se
             connection.execute(f"DELETE FROM {quoted(table)}")  # noqa: S608 - quoted
         for share in [*newest_shares(connection), *live_shares(connection)]:
             _reload(connection, share, _landing_of(share, root))
+        for share in gone_key_shares(connection):
+            landing = _landing_of(share, root)
+            expose_pages(connection, landing)
+            stage(connection, raw_table(share.provider, share.report), landing, "usage_date", share.days)
+            restore_gone_keys(connection)
         rows = build_within(connection, now, settle_days, whole=True)
     log.info("rebuilt %d raw tables and %d models", len(names_in("raw")), len(rows))
     return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -53,6 +54,8 @@ async def query(request: Request) -> Response:
     sandbox = managed(request)
     _throttle(sandbox)
     asked = parse_analytics(await body_of(request), sandbox.today())
+    if sandbox.analytics_include_end:
+        asked = replace(asked, last=asked.last + timedelta(days=1))
     rows = _ordered(asked, _sums(sandbox, asked))
     answer: dict[str, Any] = {
         "data": [_wire(asked, key, total) for key, total in rows[: asked.limit]],

@@ -17,7 +17,10 @@ ANALYTICS_QUERIES_PER_MINUTE = 64
 
 
 class Sandbox:
-    """`now` fixes the clock; None follows the machine's. A reset forgets all changes but not the clock."""
+    """`now` fixes the clock; None follows the machine's. A reset forgets all changes but not the clock.
+
+    `analytics_include_end`: whether the end of a time range belongs to it, which the provider does not document.
+    """
 
     def __init__(
         self, world: World, now: datetime | None = None, analytics_per_minute: int | None = ANALYTICS_QUERIES_PER_MINUTE
@@ -25,6 +28,7 @@ class Sandbox:
         self.world = world
         self.fixed_now = now
         self.analytics_per_minute = analytics_per_minute
+        self.analytics_include_end = False
         self.reset()
 
     def reset(self) -> None:

@@ -5,7 +5,7 @@
 -- Two endpoints of one provider. Held against each other are settled days that both were read for on the same UTC day;
 -- an empty key_hash is the whole account. Both send binary doubles: 1e-9 USD a row is noise.
 -- Known and harmless: a key that was deleted while the two were read, and the chat room's or deleted keys' spend, which
--- the provider may leave out of one of the totals. Charges rest on analytics.
+-- the provider may leave out of one of the totals. Keys that were gone cannot be asked for. Charges rest on analytics.
 WITH newest_read AS (
     SELECT connection_id, report, usage_date, CAST(max(started_at) AS DATE) AS read_on
     FROM ops.load_days
@@ -33,6 +33,7 @@ told AS (
         connection_id, usage_date, coalesce(key_hash, '') AS key_hash,
         cost_usd AS analytics_usd, 0 AS activity_usd, provider_rows
     FROM raw.openrouter_analytics
+    ANTI JOIN ops.gone_key_days USING (connection_id, usage_date, key_hash)
     UNION ALL
     SELECT 'activity' AS report, connection_id, usage_date, '' AS key_hash, 0, cost_usd, 1
     FROM raw.openrouter_activity

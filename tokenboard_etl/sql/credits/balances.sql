@@ -9,7 +9,7 @@
 -- column granted_usd: Credits ever bought or granted; NULL where the provider did not really say.
 -- column used_usd: Credits ever used; NULL likewise.
 -- column available_usd: What is left; may be negative; NULL likewise.
--- column used_delta_usd: Used since the last snapshot that told; NULL where either is not known.
+-- column used_delta_usd: How much used_usd grew since the last snapshot that told; NULL where either is not known. A personal account may count credit that expired as used: what it spent is in credits.personal_spend.
 -- column span_days: Days from that snapshot to this one: more than 1 after a missed night; NULL likewise.
 -- column unavailable_reason: Why there is no figure; NULL where there is one.
 WITH told AS (

@@ -32,7 +32,7 @@ WITH bounds AS (
 spine AS (
     SELECT
         provider, connection_id, report, last_day + 1 AS today,
-        CASE WHEN report = 'activity' THEN 30 ELSE 365 END AS horizon_days,
+        CASE WHEN report IN ('activity', 'activity_by_key') THEN 30 ELSE 365 END AS horizon_days,
         CAST(unnest(generate_series(first_day, last_day, INTERVAL 1 DAY)) AS DATE) AS usage_date
     FROM bounds
 ),

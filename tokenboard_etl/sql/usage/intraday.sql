@@ -5,7 +5,9 @@
 -- owner: team:data
 -- No bill is made from it. OpenAI's tokens are priced by the book. OpenRouter's keys have a counter of the UTC day: a
 -- row is what it grew by since the reading before, at the minute it was read (the first one of a day: since 00:00), so
--- that the rows of a day add up to the newest reading. Bindings and margins are those of billing.charges.
+-- that the rows of a day add up to the newest reading. Bindings are those of billing.charges; margins are those of the
+-- policy in use, but for rules of a line item or a category, which nobody knows before the cost is there. A tenant's own
+-- account is that tenant's, and never billed.
 -- column minute_at: Start of the minute (UTC); for OpenRouter the minute of the reading.
 -- column usage_date: UTC day.
 -- column provider: openai or openrouter.
@@ -21,7 +23,7 @@
 -- column output_tokens: All output, reasoning included; NULL for counters.
 -- column requests: Model requests; NULL for counters.
 -- column estimated_cost_usd: Tokens x price, or what the counter grew by; NULL where any token has no price.
--- column estimated_billed_usd: estimated_cost_usd x the multiplier of that day, 24 decimals; 0 for unallocated spend.
+-- column estimated_billed_usd: estimated_cost_usd x the multiplier of that day, 24 decimals; 0 for unallocated spend and tenants' own accounts.
 -- column unpriced_reason: Why there is no estimate; NULL where there is one.
 -- column source: estimated: tokens x price book; counter: the provider's own running figure.
 WITH counter AS (
@@ -53,9 +55,13 @@ arrived AS (
     SELECT DISTINCT connection_id, usage_date FROM ops.load_days WHERE report IN ('costs', 'analytics')
 ),
 owned AS (
-    SELECT spend.*, coalesce(by_key.tenant_id, by_account.tenant_id) AS tenant_id
+    SELECT
+        spend.*,
+        coalesce(own.tenant_id, by_key.tenant_id, by_account.tenant_id) AS tenant_id,
+        own.tenant_id IS NULL AND coalesce(by_key.tenant_id, by_account.tenant_id) IS NOT NULL AS is_billed
     FROM spend
     LEFT JOIN arrived ON arrived.connection_id = spend.connection_id AND arrived.usage_date = spend.usage_date
+    LEFT JOIN registry.connections AS own ON own.connection_id = spend.connection_id
     LEFT JOIN registry.accounts AS by_key
         ON by_key.provider = spend.provider
         AND by_key.kind = 'api_key'
@@ -69,6 +75,26 @@ owned AS (
         AND by_account.valid_from <= spend.usage_date
         AND (by_account.valid_until IS NULL OR spend.usage_date < by_account.valid_until)
     WHERE arrived.usage_date IS NULL
+),
+used AS (
+    SELECT DISTINCT usage_date, tenant_id, provider, model FROM owned WHERE is_billed
+),
+ranked AS (
+    SELECT
+        used.usage_date, used.tenant_id, used.provider, used.model, rule.multiplier,
+        rank() OVER (
+            PARTITION BY used.usage_date, used.tenant_id, used.provider, used.model ORDER BY rule.precedence DESC
+        ) AS place
+    FROM used
+    JOIN staging.tenant_margins AS rule
+        ON rule.policy_sha256 = (SELECT policy_sha256 FROM policy.uses WHERE use_no = (SELECT max(use_no) FROM policy.uses))
+        AND rule.tenant_id = used.tenant_id
+        AND rule.period_start <= used.usage_date
+        AND (rule.period_end IS NULL OR used.usage_date < rule.period_end)
+        AND (rule.provider_like IS NULL OR used.provider LIKE rule.provider_like ESCAPE '!')
+        AND (rule.model_like IS NULL OR used.model LIKE rule.model_like ESCAPE '!')
+        AND rule.line_item_like IS NULL
+        AND rule.category_like IS NULL
 )
 SELECT
     owned.minute_at,
@@ -86,12 +112,14 @@ SELECT
     owned.output_tokens,
     owned.requests,
     owned.cost_usd AS estimated_cost_usd,
-    CAST(owned.cost_usd * CASE WHEN owned.tenant_id IS NULL THEN CAST(0 AS DECIMAL(9, 6)) ELSE rule.multiplier END
+    CAST(owned.cost_usd * CASE WHEN owned.is_billed THEN rate.multiplier ELSE CAST(0 AS DECIMAL(9, 6)) END
         AS DECIMAL(38, 24)) AS estimated_billed_usd,
     owned.unpriced_reason,
     owned.source
 FROM owned
-LEFT JOIN policy.default_margins AS rule
-    ON rule.provider = owned.provider
-    AND rule.valid_from <= owned.usage_date
-    AND (rule.valid_until IS NULL OR owned.usage_date < rule.valid_until)
+LEFT JOIN ranked AS rate
+    ON rate.place = 1
+    AND rate.usage_date = owned.usage_date
+    AND rate.tenant_id = owned.tenant_id
+    AND rate.provider = owned.provider
+    AND rate.model IS NOT DISTINCT FROM owned.model
