@@ -73,8 +73,8 @@ def download(base_url: str, folder: Path, days: Sequence[date], keys: Sequence[s
         key, report, day = asked
         path, dimensions = REPORTS[report]
         start = int(datetime.combine(day, datetime.min.time(), UTC).timestamp())
-        query = [("start_time", start), ("end_time", start + 86_400), ("bucket_width", "1d"), ("limit", 1)]
-        query += [("group_by", dimension) for dimension in dimensions]
+        query: list[tuple[str, str | int | float | bool | None]] = [("group_by", each) for each in dimensions]
+        query += [("start_time", start), ("end_time", start + 86_400), ("bucket_width", "1d"), ("limit", 1)]
         file = folder / f"{report}-{keys.index(key)}-{day}.json"
         with (
             client.stream("GET", base_url + path, params=query, headers={"Authorization": f"Bearer {key}"}) as answer,

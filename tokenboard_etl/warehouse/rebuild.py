@@ -18,7 +18,7 @@ from tokenboard_etl.warehouse.connection import transaction
 from tokenboard_etl.warehouse.live import LIVE_REPORTS, replace_instants, replaced_loads
 from tokenboard_etl.warehouse.load import raw_table, replace_window, stage
 from tokenboard_etl.warehouse.models import build_within
-from tokenboard_etl.warehouse.pages import expose_pages
+from tokenboard_etl.warehouse.pages import exposed
 from tokenboard_etl.warehouse.sql_files import names_in, quoted
 
 log = logging.getLogger("tokenboard.rebuild")
@@ -105,22 +105,20 @@ def rebuild(connection: duckdb.DuckDBPyConnection, root: Path, now: datetime, se
 def _landing_of(share: Share, root: Path) -> Landing:
     folder = share.folder(root)
     try:
-        landing = read_landing(folder)
+        return read_landing(folder)
     except FileNotFoundError:
         raise LandingDamaged(
             f"The landing {folder} is missing, and {share.connection_id} {share.report} of {share.days[0]} rests on "
             "it. Restore it from a backup. Nothing was changed."
         ) from None
-    landing.verify()
-    return landing
 
 
 def _reload(connection: duckdb.DuckDBPyConnection, share: Share, landing: Landing) -> None:
     table = raw_table(share.provider, share.report)
     column = "snapshot_date" if share.is_snapshot else "usage_date"
-    expose_pages(connection, landing)
-    if share.report in LIVE_REPORTS:
-        replace_instants(connection, table, landing)
-        return
-    stage(connection, table, landing, column, share.days)
+    with exposed(connection, landing):
+        if share.report in LIVE_REPORTS:
+            replace_instants(connection, table, landing)
+            return
+        stage(connection, table, landing, column, share.days)
     replace_window(connection, table, landing, column, share.days)
