@@ -6,16 +6,15 @@ over anything. What is neither a step's work nor our own start is Dagster's: its
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 
-from benchmarks.process import Watched
+from benchmarks.process import Watched, watch
 
 STAGES = {
     "land": "land", "load": "load", "policy": "model", "models": "model", "identities": "check", "published": "publish",
@@ -47,16 +46,16 @@ def stages_of(home: Path, watched: Watched) -> dict[str, Stage]:
     rest = Stage(watched.wall_s, watched.cpu_s, watched.rss_between(watched.began, watched.ended))
     for stage in found.values():
         rest.wall_s, rest.cpu_s = rest.wall_s - stage.wall_s, rest.cpu_s - stage.cpu_s
-    start_s = own_start_s()
-    rest.wall_s, rest.cpu_s = rest.wall_s - start_s, rest.cpu_s - start_s
-    return {"start": Stage(start_s, start_s, 0), **found, "dagster": rest}
+    own = _own_start(home)
+    rest.wall_s, rest.cpu_s = rest.wall_s - own.wall_s, rest.cpu_s - own.cpu_s
+    return {"start": own, **found, "dagster": rest}
 
 
-def own_start_s() -> float:
-    """How long Python takes to load what a nightly needs besides Dagster."""
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", _OURS], check=True, cwd=Path(__file__).parents[1])  # noqa: S603 - ours
-    return time.perf_counter() - began
+def _own_start(home: Path) -> Stage:
+    """A process that only loads what a nightly needs besides Dagster."""
+    command, root = [sys.executable, "-c", _OURS], Path(__file__).parents[1]
+    watched = watch(command, os.environ, root, home / "start.log")
+    return Stage(watched.wall_s, watched.cpu_s, watched.peak_rss_mb)
 
 
 def _work_of_steps(dagster_home: Path) -> Mapping[str, tuple[float, float]]:

@@ -19,7 +19,7 @@ from tokenboard_etl.periods import Month, utc_day
 from tokenboard_etl.warehouse.connection import transaction
 from tokenboard_etl.warehouse.drift import Contract, record_unknown
 from tokenboard_etl.warehouse.live import LIVE_REPORTS, began_before_another, replace_instants
-from tokenboard_etl.warehouse.pages import exposed
+from tokenboard_etl.warehouse.pages import bounded_memory, exposed
 from tokenboard_etl.warehouse.restatements import find_collapse, is_restated, record_restatements
 from tokenboard_etl.warehouse.sql_files import quoted, read_sql
 
@@ -72,7 +72,7 @@ def load_landing(
     if rows is not None:
         return rows
     try:
-        with _figures_required(landing), transaction(connection):
+        with _figures_required(landing), bounded_memory(connection, landing), transaction(connection):
             rows = _load(connection, landing, settle_time, accepted_reason, contract)
             if contract is not None:
                 record_unknown(connection, landing, contract)

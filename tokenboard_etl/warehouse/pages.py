@@ -15,6 +15,11 @@ from tokenboard_etl.errors import TokenboardError
 from tokenboard_etl.landing import Landing, Page, read_body
 from tokenboard_etl.warehouse.drift import Contract, check_page
 
+MEMORY_BYTES, MEMORY_PER_PAGE = 400 * 1024 * 1024, 12
+"""What DuckDB may keep while it loads, and how many times its largest page besides; the rest waits on disk. A page is
+read whole: with less than some five times its size it cannot be read at all.
+"""
+
 _SCHEMA = pa.schema(
     {
         "page_no": pa.int64(),
@@ -27,12 +32,23 @@ _SCHEMA = pa.schema(
 
 
 @contextmanager
+def bounded_memory(connection: duckdb.DuckDBPyConnection, landing: Landing) -> Iterator[None]:
+    """Lets a load take no more memory than its largest page asks for, and a fixed sum; goes around transactions."""
+    largest = max((page.bytes for page in landing.pages), default=0)
+    connection.execute(f"SET memory_limit = '{(MEMORY_BYTES + MEMORY_PER_PAGE * largest) // 1024} KiB'")
+    try:
+        yield
+    finally:
+        connection.execute("RESET memory_limit")
+
+
+@contextmanager
 def exposed(
     connection: duckdb.DuckDBPyConnection, landing: Landing, contract: Contract | None = None
 ) -> Iterator[None]:
     """Makes the bodies readable as the relation `landed` (page_no, path, received_at, context, body) for a while.
 
-    While DuckDB works on one page on all cores but one, the next is read; no more than those are in memory. Each is
+    While DuckDB works on pages, one a core, the next is read; no more than those are in memory. Each is
     held against its checksum and `contract`: raises LandingDamaged or LoadRefused, also for a page no query needed.
     The caller is in a transaction, and ends it after an error.
     """
