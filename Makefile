@@ -11,7 +11,7 @@ SCRATCH ?= $(shell awk '$$2 == "/dev/shm" {options = $$4} END {exit options == "
 	2>/dev/null && test -w /dev/shm && df -Pk /dev/shm | awk 'NR == 2 && $$4 >= 4 * 1024 * 1024 {print "/dev/shm"}')
 PYTEST = $(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check chaos lint types setup dev lock schema clean
+.PHONY: demo test check chaos bench lint types setup dev lock schema clean
 
 demo: $(VENV)/.ready  ## everything once, against the sandbox
 	@$(BIN)/tokenboard demo
@@ -24,6 +24,9 @@ check: lint types  ## the fast part of `test`
 
 chaos: $(VENV)/.ready  ## kills, faults, page sizes and time zones at length; ends with a table
 	$(BIN)/pytest tests/chaos tests/test_nights.py -m chaos
+
+bench: $(VENV)/.ready  ## a night of 4.46 million rows against the floor
+	$(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(BIN)/python -m benchmarks.nightly
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""A provider's answers made beforehand: the same bytes for the same seed, and the totals they must add up to.
+"""Providers' answers made beforehand: the same bytes for the same seed, and the totals they must add up to.
 
 Amounts are drawn as whole attodollars (1e-18 USD), so the oracle is a sum of integers and shares nothing with
 the code that is measured.
@@ -21,18 +21,30 @@ USAGE_SHARE = 5
 
 @dataclass(frozen=True)
 class Size:
-    """One organization: `projects` x `line_items` cost rows on each of `days`, from `first_day` on."""
+    """One organization: `projects` x `line_items` cost rows on each of `days`, from `first_day` on.
+
+    `organization` tells it from the others of a world; no two share a project.
+    """
 
     projects: int
     line_items: int
     days: int
     seed: int = 0
     first_day: str = "2026-05-01"
+    organization: int = 0
 
     @property
     def dates(self) -> list[date]:
         first = date.fromisoformat(self.first_day)
         return [first + timedelta(days=number) for number in range(self.days)]
+
+    @property
+    def admin_key(self) -> str:
+        """The key the server knows this organization by."""
+        return f"sk-admin-benchmark-{self.organization:03d}"
+
+    def project(self, number: int) -> str:
+        return f"proj_{self.organization:03d}_{number:06d}"
 
     @property
     def night(self) -> datetime:
@@ -57,7 +69,7 @@ def write_world(size: Size, folder: Path) -> Oracle:
     cost_usd, tokens, written = dict[date, Decimal](), 0, 0
     usage_items = max(1, size.line_items // USAGE_SHARE)
     for day in size.dates:
-        draw = random.Random(f"{size.seed} {day}")  # noqa: S311 - the same bytes for the same seed
+        draw = random.Random(f"{size.seed} {size.organization} {day}")  # noqa: S311 - the same bytes for the same seed
         costs, attodollars = _costs(size, draw)
         usage, used = _usage(size, usage_items, draw)
         total = _decimal(attodollars)
@@ -77,7 +89,7 @@ def write_world(size: Size, folder: Path) -> Oracle:
 
 def _costs(size: Size, draw: random.Random) -> tuple[list[str], int]:
     rows, total = list[str](), 0
-    for project in range(size.projects):
+    for name in map(size.project, range(size.projects)):
         for item in range(size.line_items):
             if item % 10 == 9:  # a number with few digits, as older answers have it
                 amount = draw.getrandbits(22) * 10**12
@@ -88,7 +100,7 @@ def _costs(size: Size, draw: random.Random) -> tuple[list[str], int]:
             total += amount
             rows.append(
                 f'{{"object":"organization.costs.result","amount":{{"value":{value},"currency":"usd"}},'
-                f'"line_item":"model-{item}, input","project_id":"proj_{project:06d}","api_key_id":"key_{project:06d}",'
+                f'"line_item":"model-{item}, input","project_id":"{name}","api_key_id":"key_{name}",'
                 f'"quantity":{amount % 10**6}.0,"quantity_unit":"tokens"}}'
             )
     return rows, total
@@ -96,14 +108,14 @@ def _costs(size: Size, draw: random.Random) -> tuple[list[str], int]:
 
 def _usage(size: Size, models: int, draw: random.Random) -> tuple[list[str], int]:
     rows, total = list[str](), 0
-    for project in range(size.projects):
+    for name in map(size.project, range(size.projects)):
         for model in range(models):
             given, cached, made = draw.getrandbits(24), draw.getrandbits(20), draw.getrandbits(20)
             total += given + cached + made
             rows.append(
                 f'{{"object":"organization.usage.completions.result","input_tokens":{given + cached},'
-                f'"output_tokens":{made},"num_model_requests":{1 + made // 1000},"project_id":"proj_{project:06d}",'
-                f'"user_id":null,"api_key_id":"key_{project:06d}","model":"model-{model}","batch":false,'
+                f'"output_tokens":{made},"num_model_requests":{1 + made // 1000},"project_id":"{name}",'
+                f'"user_id":null,"api_key_id":"key_{name}","model":"model-{model}","batch":false,'
                 f'"service_tier":"default","input_cached_tokens":{cached},"input_audio_tokens":0,"output_audio_tokens":0}}'
             )
     return rows, total

@@ -22,6 +22,7 @@ from tokenboard_etl.warehouse.connection import configure
 from tokenboard_etl.warehouse.load import load_landing
 from tokenboard_etl.warehouse.migrations import migrate
 from tokenboard_etl.warehouse.models import build_models
+from tokenboard_etl.warehouse.pages import exposed
 
 NOW = datetime(2026, 6, 15, 2, 0, tzinfo=UTC)
 DAY = date(2026, 6, 14)
@@ -74,6 +75,25 @@ def test_a_page_that_no_model_describes_is_refused(tmp_path: Path, warehouse: du
     opened.add(Request("openai", "/organization/new"), Answer(200, b"{}", None), NOW)
     with pytest.raises(LoadRefused, match=r"GET /organization/new.*no model says"):
         load(warehouse, opened.complete(frozenset({DAY}), NOW))
+
+
+def test_pages_that_no_query_needs_are_checked_too(tmp_path: Path, warehouse: duckdb.DuckDBPyConnection) -> None:
+    opened = begin(tmp_path, "openai", "openai", "costs", Window.of_days(DAY, DAY), NOW)
+    opened.add(Request("openai", "/organization/costs"), Answer(200, b'{"data": "none", "has_more": false}', None), NOW)
+    landing = opened.complete(frozenset(), NOW, unavailable="HTTP 403")
+    with pytest.raises(LoadRefused, match=r"\$\.data: "):
+        load(warehouse, landing)
+
+
+def test_a_second_scan_of_the_pages_is_a_whole_one(land: Any, warehouse: duckdb.DuckDBPyConnection) -> None:
+    landing = land(ROW, ROW, ROW)
+    warehouse.begin()
+    with exposed(warehouse, landing, Answers("openai")):
+        scans = [warehouse.execute("SELECT count(*), sum(strlen(body)) FROM landed").fetchall() for _ in range(2)]
+        twice = warehouse.execute("SELECT count(*) FROM landed AS one JOIN landed AS other ON one.body = other.body")
+        assert twice.fetchall() == [(9,)]
+    warehouse.commit()
+    assert scans == [[(3, sum(page.bytes for page in landing.pages))]] * 2
 
 
 def test_a_damaged_page_is_damage_and_no_drift(land: Any, warehouse: duckdb.DuckDBPyConnection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable, Collection
@@ -185,7 +186,7 @@ def _landing_fetch(client: Client, opened: OpenLanding, clock: Clock) -> Fetch:
                 if not _says_none(request, refusal):
                     raise
                 answer = Answer(404, b"null", None)
-            opened.add(request, answer, clock())
+            await asyncio.to_thread(opened.add, request, answer, clock())  # others are received meanwhile
             body = answer.body
         return parse(request, body)
 

@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
@@ -23,6 +24,9 @@ from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.wire import Request
 
 REJECTED = ".rejected"
+COMPRESSION_LEVEL = 1
+"""Of answers like these the default, 3, makes larger files and takes half as long again, to write and to read."""
+
 _JOURNAL = "pages.jsonl"
 
 
@@ -33,6 +37,7 @@ class OpenLanding:
         self.folder, self._head, self._journal, self._pages = folder, head, journal, pages
         self._by_request = {page.request: page for page in pages}
         self._asked = set[str]()
+        self._one_at_a_time = threading.Lock()
 
     @property
     def load_id(self) -> str:
@@ -54,7 +59,11 @@ class OpenLanding:
         return read_body(self.folder, page) if page else None
 
     def add(self, request: Request, answer: Answer, received_at: datetime) -> Page:
-        """Writes one body; it counts once its journal line is on disk."""
+        """Writes one body; it counts once its journal line is on disk. May be called from several threads."""
+        with self._one_at_a_time:
+            return self._add(request, answer, received_at)
+
+    def _add(self, request: Request, answer: Answer, received_at: datetime) -> Page:
         number = len(self._pages) + 1
         page = Page(
             number,
@@ -69,7 +78,7 @@ class OpenLanding:
         )
         with storage_errors(self.folder):
             with (self.folder / page.file).open("wb") as file:
-                file.write(zstandard.compress(answer.body))
+                file.write(zstandard.compress(answer.body, COMPRESSION_LEVEL))
                 file.flush()
                 os.fsync(file.fileno())
             _write_line(self._journal, asdict(page))
@@ -108,7 +117,8 @@ class OpenLanding:
 
     def close(self) -> None:
         """Lets go of the folder; what is in it stays and can be continued."""
-        self._journal.close()
+        with self._one_at_a_time:  # what is being written gets its line
+            self._journal.close()
 
 
 def begin(

@@ -9,7 +9,7 @@ from typing import Protocol
 import duckdb
 
 from tokenboard_etl.errors import LoadRefused, MalformedAnswer
-from tokenboard_etl.landing import Landing, read_body
+from tokenboard_etl.landing import Landing, Page
 
 Field = tuple[str, str]
 """An endpoint, and a JSON path in its answer."""
@@ -26,19 +26,17 @@ class Contract(Protocol):
         """The unknown fields met so far, with the JSON type of the first value."""
 
 
-def check_pages(landing: Landing, contract: Contract) -> None:
-    """Reads each body once, for its checksum and for every field of every row."""
-    for page in landing.pages:
-        body = read_body(landing.folder, page)
-        method, path, *_ = json.loads(page.request)
-        try:
-            contract.check(method, path, body)
-        except MalformedAnswer as error:
-            raise LoadRefused(
-                f"{error.provider} {error.endpoint} ({landing.window}): {error.detail} in "
-                f"{landing.folder / page.file}. Nothing of it was loaded, and it will not be tried again; the provider "
-                "has changed its API, or sent this once: run the same command again to read the days anew."
-            ) from error
+def check_page(landing: Landing, page: Page, body: bytes, contract: Contract) -> None:
+    """Every field of every row of one body; raises LoadRefused."""
+    method, path, *_ = json.loads(page.request)
+    try:
+        contract.check(method, path, body)
+    except MalformedAnswer as error:
+        raise LoadRefused(
+            f"{error.provider} {error.endpoint} ({landing.window}): {error.detail} in "
+            f"{landing.folder / page.file}. Nothing of it was loaded, and it will not be tried again; the provider "
+            "has changed its API, or sent this once: run the same command again to read the days anew."
+        ) from error
 
 
 def record_unknown(connection: duckdb.DuckDBPyConnection, landing: Landing, contract: Contract) -> None:

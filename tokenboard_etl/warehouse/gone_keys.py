@@ -35,14 +35,28 @@ _SAME_ACCOUNT = """
 """Days on which keys of the account that is read now were listed. With a key of another one, nothing is gone."""
 
 
-def keep_gone_keys(connection: duckdb.DuckDBPyConnection, landing: Landing, days: Collection[date]) -> None:
-    """Adds to `incoming` the rows of keys that the landing's list, whose pages are exposed, does not hold any more."""
+IS_GONE = f"""EXISTS (
+    SELECT 1 FROM ops.gone_key_days AS gone
+    WHERE gone.connection_id = {TABLE}.connection_id AND gone.usage_date = {TABLE}.usage_date
+        AND gone.key_hash = {TABLE}.key_hash AND gone.load_id = {TABLE}.load_id)"""  # noqa: S608 - names are ours
+"""Whether a row of the raw table is on record as that of a key which was gone when its day was read again."""
+
+
+def record_gone_keys(connection: duckdb.DuckDBPyConnection, landing: Landing, days: Collection[date]) -> None:
+    """Puts on record which rows stay: of keys that the landing's list, whose pages are exposed, does not hold any more.
+
+    `incoming`, the rows the landing itself brought, gets them too.
+    """
     values = {"connection": landing.connection_id, "days": list(days)}
     connection.execute(
+        "DELETE FROM ops.gone_key_days WHERE connection_id = $connection AND list_contains($days::DATE[], usage_date)",
+        values,
+    )
+    connection.execute(
         f"""
-        INSERT INTO incoming BY NAME
-        SELECT known.* FROM {TABLE} AS known
-        WHERE connection_id = $connection AND list_contains($days::DATE[], usage_date)
+        INSERT INTO ops.gone_key_days
+        SELECT DISTINCT connection_id, usage_date, key_hash, load_id FROM {TABLE} AS known
+        WHERE connection_id = $connection AND load_id <> $load AND list_contains($days::DATE[], usage_date)
             AND key_hash NOT IN ({_LISTED})
             AND key_hash IN (
                 SELECT key_hash FROM raw.openrouter_keys
@@ -51,27 +65,27 @@ def keep_gone_keys(connection: duckdb.DuckDBPyConnection, landing: Landing, days
                 SELECT 1 FROM incoming AS asked
                 WHERE asked.usage_date = known.usage_date AND asked.key_hash = known.key_hash)
         """,  # noqa: S608 - names are ours
-        values,
+        {**values, "load": landing.load_id},
     )
-    connection.execute(
-        "DELETE FROM ops.gone_key_days WHERE connection_id = $connection AND list_contains($days::DATE[], usage_date)",
-        values,
-    )
-    connection.execute(
-        """
-        INSERT INTO ops.gone_key_days
-        SELECT DISTINCT connection_id, usage_date, key_hash, load_id FROM incoming WHERE load_id <> $1
-        """,
-        [landing.load_id],
-    )
-
-
-def restore_gone_keys(connection: duckdb.DuckDBPyConnection) -> None:
-    """Inserts the rows of `incoming` that are on record as those of keys that were gone later."""
+    connection.execute("SET VARIABLE staged_days = $1::DATE[]", [list(days)])
     connection.execute(
         f"""
-        INSERT INTO {TABLE} BY NAME
-        SELECT incoming.* FROM incoming
-        SEMI JOIN ops.gone_key_days AS gone USING (connection_id, usage_date, key_hash, load_id)
+        CREATE OR REPLACE TEMP VIEW incoming AS
+        SELECT * FROM {TABLE}
+        WHERE connection_id = getvariable('staged_connection_id') AND (
+            load_id = getvariable('staged_load_id')
+            OR list_contains(getvariable('staged_days'), usage_date) AND {IS_GONE})
         """  # noqa: S608 - names are ours
+    )
+
+
+def leave_gone_keys(connection: duckdb.DuckDBPyConnection, landing: Landing, days: Collection[date]) -> None:
+    """Of the given days of a landing that was staged, leaves only the rows of keys that were gone later."""
+    connection.execute(
+        f"""
+        DELETE FROM {TABLE}
+        WHERE connection_id = $connection AND load_id = $load AND list_contains($days::DATE[], usage_date)
+            AND NOT {IS_GONE}
+        """,  # noqa: S608 - names are ours
+        {"connection": landing.connection_id, "load": landing.load_id, "days": list(days)},
     )

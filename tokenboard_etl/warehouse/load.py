@@ -1,7 +1,7 @@
 """From landed pages into raw tables: one transaction per load.
 
-`replace_window` deletes the days the provider confirmed and inserts what it said about them, also when that is
-nothing. Doing it twice changes nothing, and an older read never replaces a newer one.
+`stage` adds what the provider said, `replace_window` removes what was known about the days it confirmed, also when it
+said nothing about them. Doing it twice changes nothing, and an older read never replaces a newer one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tokenboard_etl.errors import LoadRefused
 from tokenboard_etl.landing import Landing
 from tokenboard_etl.periods import Month, utc_day
 from tokenboard_etl.warehouse.connection import transaction
-from tokenboard_etl.warehouse.drift import Contract, check_pages, record_unknown
+from tokenboard_etl.warehouse.drift import Contract, record_unknown
+from tokenboard_etl.warehouse.gone_keys import IS_GONE, record_gone_keys
 from tokenboard_etl.warehouse.gone_keys import TABLE as ANALYTICS
-from tokenboard_etl.warehouse.gone_keys import keep_gone_keys
 from tokenboard_etl.warehouse.live import LIVE_REPORTS, replace_instants
-from tokenboard_etl.warehouse.pages import expose_pages
+from tokenboard_etl.warehouse.pages import bounded_memory, exposed
 from tokenboard_etl.warehouse.restatements import find_collapse, is_restated, record_restatements
 from tokenboard_etl.warehouse.sql_files import quoted, read_sql
 
@@ -48,6 +48,14 @@ def loaded_ids(connection: duckdb.DuckDBPyConnection) -> set[str]:
     return {load_id for (load_id,) in connection.execute("SELECT load_id FROM ops.loads").fetchall()}
 
 
+def _loaded_rows(connection: duckdb.DuckDBPyConnection, landing: Landing) -> int | None:
+    found = connection.execute(
+        "SELECT rows FROM ops.loads WHERE load_id = $1 AND connection_id = $2 AND report = $3 AND result = 'loaded'",
+        [landing.load_id, landing.connection_id, landing.report],
+    ).fetchall()
+    return int(found[0][0]) if found else None
+
+
 def load_landing(
     connection: duckdb.DuckDBPyConnection,
     landing: Landing,
@@ -55,20 +63,19 @@ def load_landing(
     accepted_reason: str | None = None,
     contract: Contract | None = None,
 ) -> int:
-    """Loads one landing that is not loaded yet; returns the raw rows written.
+    """Loads one landing; returns its raw rows. One that is loaded already stays as it is.
 
     Raises LoadRefused, with the old figures untouched, where a figure that must be there is not or does not fit,
     where a field is not what `contract` says, or where settled money collapsed and `accepted_reason` does not say why
     that is right. A refused landing is recorded as such and not tried again: the next read of the same days takes its
     place. Without a `contract` only checksums and figures are checked.
     """
+    rows = _loaded_rows(connection, landing)
+    if rows is not None:
+        return rows
     try:
-        if contract is None:
-            landing.verify()
-        else:
-            check_pages(landing, contract)
-        with _figures_required(landing), transaction(connection):
-            rows = _load(connection, landing, settle_time, accepted_reason)
+        with _figures_required(landing), bounded_memory(connection, landing), transaction(connection):
+            rows = _load(connection, landing, settle_time, accepted_reason, contract)
             if contract is not None:
                 record_unknown(connection, landing, contract)
     except LoadRefused:
@@ -80,13 +87,17 @@ def load_landing(
 
 
 def _load(
-    connection: duckdb.DuckDBPyConnection, landing: Landing, settle_time: timedelta, accepted_reason: str | None
+    connection: duckdb.DuckDBPyConnection,
+    landing: Landing,
+    settle_time: timedelta,
+    accepted_reason: str | None,
+    contract: Contract | None,
 ) -> int:
     table = raw_table(landing.provider, landing.report)
     if landing.unavailable:
-        _record_load(connection, landing, 0, "unavailable", None)
+        with exposed(connection, landing, contract):
+            _record_load(connection, landing, 0, "unavailable", None)
         return 0
-    expose_pages(connection, landing)
     if landing.days is None and _began_before_another(connection, landing):
         log.warning(
             "%s %s: a read that began after %s is loaded already, so this one changes nothing; is the clock right?",
@@ -94,15 +105,18 @@ def _load(
             landing.report,
             landing.started_at,
         )
-        _record_load(connection, landing, 0, "superseded", None)
+        with exposed(connection, landing, contract):
+            _record_load(connection, landing, 0, "superseded", None)
         return 0
     if landing.report in LIVE_REPORTS:
-        rows = replace_instants(connection, table, landing)
+        with exposed(connection, landing, contract):
+            rows = replace_instants(connection, table, landing)
         _record_load(connection, landing, rows, "loaded", None)
         return rows
     if landing.days is None:
         today = [utc_day(landing.started_at)]
-        stage(connection, table, landing, "snapshot_date", today)
+        with exposed(connection, landing, contract):
+            stage(connection, table, landing, "snapshot_date", today)
         rows = replace_window(connection, table, landing, "snapshot_date", today)
         _record_load(connection, landing, rows, "loaded", None)
         return rows
@@ -116,9 +130,10 @@ def _load(
             len(landing.days),
             landing.started_at,
         )
-    stage(connection, table, landing, "usage_date", days)
-    if table == ANALYTICS:
-        keep_gone_keys(connection, landing, days)
+    with exposed(connection, landing, contract):
+        stage(connection, table, landing, "usage_date", days)
+        if table == ANALYTICS:
+            record_gone_keys(connection, landing, days)
     accepted = None
     if is_restated(table):
         collapse = find_collapse(connection, table, landing, days, settle_time)
@@ -140,13 +155,18 @@ def replace_window(
     date_column: str,
     days: Sequence[date],
 ) -> int:
-    """Replaces the given days of one connection by what `incoming` holds, also when that is nothing."""
-    target, values = quoted(table), {"connection": landing.connection_id, "days": list(days)}
-    condition = f"connection_id = $connection AND list_contains($days::DATE[], {date_column})"
+    """Removes what other loads say about the given days of one connection, so that `incoming` alone says it.
+
+    Returns the rows it says it in; they may be none.
+    """
+    values = {"connection": landing.connection_id, "load": landing.load_id, "days": list(days)}
+    condition = f"connection_id = $connection AND load_id <> $load AND list_contains($days::DATE[], {date_column})"
+    if table == ANALYTICS:
+        condition += f" AND NOT {IS_GONE}"
     if endpoint := _endpoint(landing):
         condition, values["endpoint"] = f"{condition} AND endpoint = $endpoint", endpoint
-    connection.execute(f"DELETE FROM {target} WHERE {condition}", values)  # noqa: S608 - names are ours
-    return int(connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM incoming").fetchall()[0][0])  # noqa: S608 - quoted
+    connection.execute(f"DELETE FROM {quoted(table)} WHERE {condition}", values)  # noqa: S608 - names are ours
+    return int(connection.execute("SELECT count(*) FROM incoming").fetchall()[0][0])
 
 
 def stage(
@@ -156,7 +176,10 @@ def stage(
     date_column: str,
     days: Sequence[date],
 ) -> None:
-    """Reads the pages into the temp table `incoming`, in the shape of the raw table."""
+    """Reads the exposed pages into the raw table, beside what earlier loads say; the new rows are the view `incoming`.
+
+    They are written once and need no memory: the transaction that is not committed takes them back.
+    """
     values: dict[str, object] = {
         "connection": landing.connection_id,
         "load": landing.load_id,
@@ -171,12 +194,17 @@ def stage(
         values["endpoint"] = endpoint
     connection.execute(
         f"""
-        CREATE OR REPLACE TEMP TABLE incoming AS
+        INSERT INTO {quoted(table)} BY NAME
         SELECT * FROM (SELECT {", ".join(known)}, * FROM ({read_sql(table).query}))
         WHERE list_contains($days::DATE[], {date_column})
         """,  # noqa: S608 - names and files are ours
         values,
     )
+    rows_of_load = ["connection_id", "load_id", *(["endpoint"] if endpoint else [])]
+    for column, value in zip(rows_of_load, (landing.connection_id, landing.load_id, endpoint), strict=False):
+        connection.execute(f"SET VARIABLE staged_{column} = $1", [value])
+    condition = " AND ".join(f"{column} = getvariable('staged_{column}')" for column in rows_of_load)
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW incoming AS SELECT * FROM {quoted(table)} WHERE {condition}")  # noqa: S608 - names are ours
 
 
 def mark_months(connection: duckdb.DuckDBPyConnection, months: Collection[str]) -> None:

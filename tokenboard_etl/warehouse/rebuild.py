@@ -15,11 +15,11 @@ import duckdb
 from tokenboard_etl.errors import LandingDamaged
 from tokenboard_etl.landing import Landing, read_landing
 from tokenboard_etl.warehouse.connection import transaction
-from tokenboard_etl.warehouse.gone_keys import restore_gone_keys
+from tokenboard_etl.warehouse.gone_keys import leave_gone_keys
 from tokenboard_etl.warehouse.live import LIVE_REPORTS, replace_instants, replaced_loads
 from tokenboard_etl.warehouse.load import raw_table, replace_window, stage
 from tokenboard_etl.warehouse.models import build_within
-from tokenboard_etl.warehouse.pages import expose_pages
+from tokenboard_etl.warehouse.pages import exposed
 from tokenboard_etl.warehouse.sql_files import names_in, quoted
 
 log = logging.getLogger("tokenboard.rebuild")
@@ -111,9 +111,9 @@ def rebuild(connection: duckdb.DuckDBPyConnection, root: Path, now: datetime, se
             _reload(connection, share, _landing_of(share, root))
         for share in gone_key_shares(connection):
             landing = _landing_of(share, root)
-            expose_pages(connection, landing)
-            stage(connection, raw_table(share.provider, share.report), landing, "usage_date", share.days)
-            restore_gone_keys(connection)
+            with exposed(connection, landing):
+                stage(connection, raw_table(share.provider, share.report), landing, "usage_date", share.days)
+            leave_gone_keys(connection, landing, share.days)
         rows = build_within(connection, now, settle_days, whole=True)
     log.info("rebuilt %d raw tables and %d models", len(names_in("raw")), len(rows))
     return rows
@@ -122,22 +122,20 @@ def rebuild(connection: duckdb.DuckDBPyConnection, root: Path, now: datetime, se
 def _landing_of(share: Share, root: Path) -> Landing:
     folder = share.folder(root)
     try:
-        landing = read_landing(folder)
+        return read_landing(folder)
     except FileNotFoundError:
         raise LandingDamaged(
             f"The landing {folder} is missing, and {share.connection_id} {share.report} of {share.days[0]} rests on "
             "it. Restore it from a backup. Nothing was changed."
         ) from None
-    landing.verify()
-    return landing
 
 
 def _reload(connection: duckdb.DuckDBPyConnection, share: Share, landing: Landing) -> None:
     table = raw_table(share.provider, share.report)
     column = "snapshot_date" if share.is_snapshot else "usage_date"
-    expose_pages(connection, landing)
-    if share.report in LIVE_REPORTS:
-        replace_instants(connection, table, landing)
-        return
-    stage(connection, table, landing, column, share.days)
+    with exposed(connection, landing):
+        if share.report in LIVE_REPORTS:
+            replace_instants(connection, table, landing)
+            return
+        stage(connection, table, landing, column, share.days)
     replace_window(connection, table, landing, column, share.days)

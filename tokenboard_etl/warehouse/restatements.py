@@ -1,6 +1,7 @@
 """What changed against the load before: recorded value by value, and noticed where it looks like a loss.
 
-Works on two relations inside the load's transaction: the raw table as it still is, and the temp table `incoming`.
+Works inside the load's transaction, while the raw table holds both: what was known, and the new rows, which are the
+view `incoming`.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ def find_collapse(
             "connection": landing.connection_id,
             "days": list(days),
             "report": landing.report,
+            "load": landing.load_id,
             "settle": settle_time,
         },
     ).fetchall()
@@ -114,7 +116,7 @@ def _before_and_after(table: str) -> str:
         was AS (
             WITH cost_rows AS (
                 SELECT * FROM {quoted(table)}
-                WHERE connection_id = $connection AND list_contains($days::DATE[], usage_date)
+                WHERE connection_id = $connection AND load_id <> $load AND list_contains($days::DATE[], usage_date)
             )
             SELECT * FROM ({query})
         ),
