@@ -10,7 +10,7 @@ from assets.loading import read_before_closing
 from assets.partitions import month_of, monthly
 from assets.resources import Surroundings
 from assets.tables import asset_key, column_schema
-from tokenboard_etl.billing.issue import is_closed, refuse_open_month
+from tokenboard_etl.billing.obstacles import is_closed, refuse_open_month
 from tokenboard_etl.closing import close
 from tokenboard_etl.connections import ours
 from tokenboard_etl.errors import TokenboardError
