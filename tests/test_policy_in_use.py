@@ -167,8 +167,9 @@ def test_another_policy_leaves_issued_rows_documents_and_closed_months_as_they_a
                 table: warehouse.execute(f"FROM {table} ORDER BY ALL").fetchall()
                 for table in (
                     *names_in("billing"),
-                    "billing.invoices",
+                    "billing.documents",
                     "billing.invoice_lines",
+                    "billing.issues",
                     "billing.closed_months",
                 )
             }

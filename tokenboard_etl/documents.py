@@ -13,7 +13,9 @@ from tokenboard_etl.periods import Month
 from tokenboard_etl.rendering.invoices import document_path, write_invoice
 
 
-def write_documents(connection: duckdb.DuckDBPyConnection, reports: Path, month: Month) -> tuple[list[Invoice], list[Path]]:
+def write_documents(
+    connection: duckdb.DuckDBPyConnection, reports: Path, month: Month
+) -> tuple[list[Invoice], list[Path]]:
     """Puts every document of a month in place that is not there; returns them and their files."""
     documents, issued_as = invoices_of(connection, month), issued_checksums(connection, month)
     return documents, [write_invoice(reports, each, issued_as[each.number]) for each in documents]

@@ -72,9 +72,7 @@ def dry_run(settings: Settings, month: Month, *, tenant_id: str | None = None) -
     with scratch_warehouse(settings.warehouse_path) as scratch:
         refuse_unknown_tenant(scratch, tenant_id)
         old = policy_in_use(scratch)
-        issued = {
-            each.buyer.tenant_id: each for each in reversed(invoices_of(scratch, month)) if each.reason is None
-        }
+        issued = {each.buyer.tenant_id: each for each in reversed(invoices_of(scratch, month)) if each.reason is None}
         bring_up_to_date(scratch, settings, old)
         _forget_documents(scratch, month)
         before = _drafts(scratch, settings, month)

@@ -112,7 +112,8 @@ def format_usd(amount_usd: Decimal, locale: str = "en_US") -> str:
 
 
 def _minor(amount: Decimal, currency: str, per_usd: Decimal, of_per_usd: Decimal) -> Fraction:
-    return Fraction(amount) * 10 ** minor_unit_digits(currency) * Fraction(per_usd) / Fraction(of_per_usd)
+    units: int = 10 ** minor_unit_digits(currency)
+    return Fraction(amount) * units * Fraction(per_usd) / Fraction(of_per_usd)
 
 
 def _half_up(value: Fraction) -> int:

@@ -28,7 +28,7 @@ from tokenboard_etl.warehouse.connection import configure, open_warehouse
 from tokenboard_etl.warehouse.load import mark_months
 from tokenboard_etl.warehouse.migrations import migrate
 from tokenboard_etl.warehouse.models import build_models
-from tokenboard_etl.warehouse.sql_files import read_sql
+from tokenboard_etl.warehouse.sql_files import SQL_ROOT, read_sql
 
 NOW = datetime(2026, 7, 20, 2, 0, tzinfo=UTC)
 MAY, JUNE = Month(2026, 5), Month(2026, 6)
@@ -354,7 +354,9 @@ def test_every_version_used_is_kept_as_it_was_and_can_be_used_again(warehouse: d
     for file in (first, first, second, first):
         use(warehouse, file)
         assert policy_in_use(warehouse) == file
-    kept = warehouse.execute("SELECT policy_sha256, content FROM policy.versions ORDER BY first_used_at NULLS FIRST").fetchall()
+    kept = warehouse.execute(
+        "SELECT policy_sha256, content FROM policy.versions ORDER BY first_used_at NULLS FIRST"
+    ).fetchall()
     assert sorted(kept) == sorted((file.sha256, file.content) for file in (built_in, first, second))
     uses = warehouse.execute("SELECT policy_sha256 FROM policy.uses ORDER BY use_no").fetchall()
     assert [sha for (sha,) in uses] == [built_in.sha256, first.sha256, second.sha256, first.sha256]
@@ -378,12 +380,12 @@ def test_an_older_warehouse_is_rated_as_before() -> None:
     """Its default margins go on, and its closed months name versions that are there."""
     connection = duckdb.connect()
     configure(connection)
-    migrate(connection)
     connection.begin()
-    connection.execute("DELETE FROM main.migrations WHERE name = '0012_policy'")
-    connection.execute("DROP TABLE policy.versions; DROP TABLE policy.uses; DROP TABLE policy.margins")
-    connection.execute("ALTER TABLE policy.default_margins RENAME TO margin_rules")
-    connection.execute("ALTER TABLE billing.closed_months DROP COLUMN policy_sha256")
+    connection.execute("CREATE TABLE main.migrations (name VARCHAR NOT NULL, applied_at TIMESTAMPTZ NOT NULL)")
+    for path in sorted((SQL_ROOT / "migrations").glob("*.sql")):
+        if path.stem < "0012":
+            connection.execute(path.read_text())
+            connection.execute("INSERT INTO main.migrations VALUES ($1, now())", [path.stem])
     connection.execute("INSERT INTO policy.margin_rules VALUES ('r', 'openai', 1.25, '1970-01-01', NULL, now())")
     connection.execute(
         "INSERT INTO billing.closed_months VALUES ('2026-05', NULL, now(), NULL), ('2026-04', 'a', now(), NULL)"
@@ -391,10 +393,11 @@ def test_an_older_warehouse_is_rated_as_before() -> None:
     connection.execute(
         """
         INSERT INTO billing.invoices BY NAME
-        SELECT 'INV-' || month AS invoice_number, tenant_id, month, 'invoice' AS kind, 'issued' AS status,
+        SELECT number AS invoice_number, tenant_id, month, 'invoice' AS kind, 'issued' AS status,
             'USD' AS currency, 0 AS net_minor, 0 AS tax_minor, 0 AS total_minor, now() AS issued_at, 'n' AS buyer_name,
             't' AS template, 's' AS sha256, policy_sha256
-        FROM (VALUES ('a', '2026-05', 'old-1'), ('a', '2026-04', 'old-2')) AS known(tenant_id, month, policy_sha256)
+        FROM (VALUES ('INV-2026-00001', 'a', '2026-05', 'old-1'), ('INV-2026-00002', 'a', '2026-04', 'old-2'))
+            AS known(number, tenant_id, month, policy_sha256)
         """
     )
     connection.commit()
@@ -404,6 +407,9 @@ def test_an_older_warehouse_is_rated_as_before() -> None:
     versions = {sha for (sha,) in connection.execute("SELECT policy_sha256 FROM policy.versions").fetchall()}
     assert versions == {"old-1", "old-2", sha256_in_use(connection)}
     assert connection.execute("SELECT rule_id FROM policy.default_margins").fetchall() == [("r",)]
+    numbers = connection.execute("SELECT series, series_number, issue_no FROM billing.documents ORDER BY 2").fetchall()
+    assert [number[:2] for number in numbers] == [("INV-2026-#", 1), ("INV-2026-#", 2)]
+    assert {number[2] for number in numbers} == {1, 2}
     connection.close()
 
 

@@ -41,7 +41,9 @@ def _of_the_minimum(
     if minimum is None:
         return
     key = LineKey("", "", "", minimum.id)
-    missing = max(0, least_minor(minimum, closed.policy, closed.currency, closed.per_usd, closed.billed_on) - usage_minor)
+    missing = max(
+        0, least_minor(minimum, closed.policy, closed.currency, closed.per_usd, closed.billed_on) - usage_minor
+    )
     now = minor_as(missing, closed.currency, BILLED_SCALE, of_per_usd=closed.per_usd)
     described_as = minimum_described(minimum, closed.policy)
     yield from _difference(closed, key, described_as, "", now, missing, invoiced.get(key))

@@ -5,11 +5,11 @@ A credit is a line before tax. What it is enough for in whole minor units is use
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
-from tokenboard_etl.billing.invoice import CREDIT, CreditUse, Invoice, Line, Tax
+from tokenboard_etl.billing.invoice import CREDIT, CreditUse, Invoice, Tax
 from tokenboard_etl.billing.lines import flat_line, numbered
 from tokenboard_etl.billing.policy import Policy
 from tokenboard_etl.billing.policy_rules import Credit
@@ -28,7 +28,7 @@ def apply_credits(
     `used` has by credit what was used before. A credit takes from what the taxes of the day, `own`, are on; `known` are
     all taxes on the document.
     """
-    day, lines, uses = utc_day(document.issued_at), list(document.lines), list[CreditUse]()
+    day = utc_day(document.issued_at)
     codes = tuple(tax.code for tax in own)
     for credit in policy.credits_for(document.buyer.tenant_id, day):
         currency = credit.currency or policy.currency
@@ -38,38 +38,34 @@ def apply_credits(
         if left <= 0:
             continue
         enough_for = whole_minor(left, document.currency, per_usd=document.per_usd, of_per_usd=of_per_usd)
-        open_minor = sum(line.amount_minor for line in lines if line.taxes == codes)
-
-        def with_credit(amount: int, credit: Credit = credit) -> list[Line]:
-            return [*lines, _line(document, credit, amount, codes)]
-
-        def total(amount: int, with_credit: Callable[[int], list[Line]] = with_credit) -> int:
-            after = with_credit(amount)
-            return sum(line.amount_minor for line in after) + sum(each.tax_minor for each in tax_sums(after, known))
-
-        amount = _largest(min(enough_for, open_minor), total)
+        amount = _usable(document, credit, enough_for, codes, known)
         if amount <= 0:
             continue
-        lines = with_credit(amount)
         spent = minor_as(amount, document.currency, COST_SCALE, per_usd=of_per_usd, of_per_usd=document.per_usd)
-        uses.append(CreditUse(credit.id, currency, credit.amount, min(spent, left), amount))
-    return replace(document, lines=numbered(lines), taxes=tax_sums(lines, known), credit_uses=tuple(uses))
+        use = CreditUse(credit.id, currency, credit.amount, min(spent, left), amount)
+        document = _less(document, credit, amount, codes, known)
+        document = replace(document, credit_uses=(*document.credit_uses, use))
+    return document
 
 
-def _largest(limit: int, total: Callable[[int], int]) -> int:
-    """The largest amount up to `limit` that leaves no negative total; the total falls as the amount grows."""
-    low, high = 0, max(0, limit)
+def _usable(document: Invoice, credit: Credit, enough_for: int, codes: tuple[str, ...], known: tuple[Tax, ...]) -> int:
+    """The largest amount that leaves nothing negative; the total falls as the amount grows."""
+    taxed_alike = sum(line.amount_minor for line in document.lines if line.taxes == codes)
+    low, high = 0, max(0, min(enough_for, taxed_alike))
     while low < high:
         middle = (low + high + 1) // 2
-        if total(middle) >= 0:
+        if _less(document, credit, middle, codes, known).total_minor >= 0:
             low = middle
         else:
             high = middle - 1
     return low
 
 
-def _line(document: Invoice, credit: Credit, amount_minor: int, codes: tuple[str, ...]) -> Line:
-    return flat_line(
+def _less(
+    document: Invoice, credit: Credit, amount_minor: int, codes: tuple[str, ...], known: tuple[Tax, ...]
+) -> Invoice:
+    """The document with a credit on it."""
+    line = flat_line(
         CREDIT,
         credit.description or KINDS[credit.kind],
         credit.id,
@@ -79,3 +75,5 @@ def _line(document: Invoice, credit: Credit, amount_minor: int, codes: tuple[str
         document.month,
         codes,
     )
+    lines = numbered([*document.lines, line])
+    return replace(document, lines=lines, taxes=tax_sums(lines, known))

@@ -64,9 +64,7 @@ def _registry(connection: duckdb.DuckDBPyConnection) -> str:
     """The checksum of all bindings; a state that is new is kept."""
     rows = connection.execute("FROM registry.accounts ORDER BY ALL").fetchall()
     sha256 = _checksum(rows)
-    known = connection.execute(
-        "SELECT count(*) FROM billing.issues WHERE registry_sha256 = $1", [sha256]
-    ).fetchall()
+    known = connection.execute("SELECT count(*) FROM billing.issues WHERE registry_sha256 = $1", [sha256]).fetchall()
     if known == [(0,)]:
         connection.execute("INSERT INTO registry.binding_versions SELECT $1, * FROM registry.accounts", [sha256])
     return sha256

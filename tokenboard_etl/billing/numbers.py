@@ -39,9 +39,7 @@ def next_numbers(connection: duckdb.DuckDBPyConnection, policy: Policy, day: dat
     while True:
         position += 1
         text = form.format(year=day.year, number=position)
-        taken = connection.execute(
-            "SELECT series FROM billing.documents WHERE invoice_number = $1", [text]
-        ).fetchall()
+        taken = connection.execute("SELECT series FROM billing.documents WHERE invoice_number = $1", [text]).fetchall()
         if taken:
             raise PolicyError(
                 f"The number {text} was given in the series {taken[0][0]} already. Choose another format under "

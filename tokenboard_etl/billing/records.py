@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -71,10 +71,7 @@ def insert_document(
     _append(
         connection,
         "billing.invoice_taxes",
-        [
-            (number.text, each.tax.code, *astuple(each.tax), each.base_minor, each.tax_minor)
-            for each in document.taxes
-        ],
+        [(number.text, each.tax.code, *astuple(each.tax), each.base_minor, each.tax_minor) for each in document.taxes],
     )
     _append(
         connection,
@@ -177,7 +174,8 @@ def _lines(connection: duckdb.DuckDBPyConnection, number: str) -> tuple[Line, ..
         """,
         [number],
     ).fetchall()
-    return tuple(Line(*row, taxes=tuple(taxes)) for *row, taxes in rows)
+    lines = (Line(*row) for row in rows)
+    return tuple(replace(line, taxes=tuple(line.taxes)) for line in lines)  # a list in DuckDB
 
 
 def _taxes(connection: duckdb.DuckDBPyConnection, number: str) -> tuple[TaxSum, ...]:

@@ -43,4 +43,3 @@ def _day(value: date | datetime) -> str:
 def _rate(value: Decimal) -> str:
     """Every digit that tells something."""
     return format_decimal(value.normalize(), locale=LOCALE, decimal_quantization=False)
-

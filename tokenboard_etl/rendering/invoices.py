@@ -50,9 +50,7 @@ HEADINGS = {
 
 def render_invoice(invoice: Invoice) -> Rendered:
     """The document as UTF-8 HTML: no script, no external resource."""
-    groups = [
-        Group(heading, name, tuple(lines)) for (heading, _, name), lines in groupby(invoice.lines, key=_place)
-    ]
+    groups = [Group(heading, name, tuple(lines)) for (heading, _, name), lines in groupby(invoice.lines, key=_place)]
     html = environment().get_template(TEMPLATE).render(invoice=invoice, groups=groups)
     return Rendered(html.encode(), TEMPLATE)
 

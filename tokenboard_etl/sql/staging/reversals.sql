@@ -13,8 +13,8 @@ WITH reversed AS (
 )
 SELECT
     reversed.original_invoice AS invoice_number,
-    sum(reversed.net_minor) AS net_minor,
-    sum(note.total_minor) AS total_minor
+    CAST(sum(reversed.net_minor) AS BIGINT) AS net_minor,
+    CAST(sum(note.total_minor) AS BIGINT) AS total_minor
 FROM reversed
 JOIN billing.documents AS note ON note.invoice_number = reversed.invoice_number
 GROUP BY reversed.original_invoice
