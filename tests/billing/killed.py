@@ -84,7 +84,7 @@ def statements_of(action: Action, path: Path, reports: Path) -> int:
 
 def run_and_die(action: Action, path: Path, reports: Path, statement: int) -> None:
     """Runs an action in a process that is killed right after a statement."""
-    child = multiprocessing.get_context("fork").Process(target=_victim, args=(action, path, reports, statement))
+    child = multiprocessing.get_context("spawn").Process(target=_victim, args=(action, path, reports, statement))
     child.start()
     child.join(120)
     assert child.exitcode == -signal.SIGKILL, child.exitcode

@@ -9,6 +9,9 @@ from itertools import count
 
 import duckdb
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
 from billing.months import (
     AUGUST,
     JULY,
@@ -23,9 +26,6 @@ from billing.months import (
     register,
     use,
 )
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-
 from tokenboard_etl.billing.invoice import ADJUSTMENT
 from tokenboard_etl.billing.records import invoices_of
 from tokenboard_etl.periods import Month

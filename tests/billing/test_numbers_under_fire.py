@@ -11,9 +11,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
+
 from billing.killed import Action, close_june, credit_the_first, run_and_die, statements_of
 from billing.months import JUNE, MAY, close, months_on_disk, policy, rate, register, use
-
 from tokenboard_etl.documents import altered_documents
 from tokenboard_etl.errors import WrongUse
 from tokenboard_etl.warehouse.checks import all_checks, refuse_violations, run_checks
@@ -115,7 +115,7 @@ def test_eight_processes_that_issue_at_once_leave_no_gap_and_no_duplicate(tmp_pa
             register(connection, tenant)
             rate(connection, tenant, MAY, {"a": Decimal(1)})
     processes = [
-        multiprocessing.get_context("fork").Process(target=_close_one, args=(path, tenant))
+        multiprocessing.get_context("spawn").Process(target=_close_one, args=(path, tenant))
         for tenant in [*tenants, *tenants]
     ]
     for process in processes:

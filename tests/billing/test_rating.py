@@ -345,6 +345,41 @@ def test_a_tenant_who_gets_spend_after_closing_is_rated_under_the_months_version
     assert multipliers(warehouse, "late") == {day: (2 if Month.of(day) == MAY else 3) for day in DAYS}
 
 
+def test_a_key_bound_after_closing_takes_nothing_from_whoever_was_invoiced(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    """In May acme was invoiced for its project; June is still open."""
+    warehouse.execute("UPDATE raw.openai_costs SET api_key_id = 'key_x' WHERE project_id = 'acme'")
+    mark_months(warehouse, {str(MAY), str(JUNE)})
+    build_models(warehouse, NOW, settle_days=4)
+    close(warehouse, MAY)
+    later = NOW + timedelta(days=1)
+    warehouse.execute(
+        "INSERT INTO registry.accounts VALUES ('acme-labs', 'openai', 'api_key', 'key_x', '2026-01-01', NULL, $1)",
+        [later],
+    )
+    mark_months(warehouse, {str(MAY), str(JUNE)})
+    build_models(warehouse, later, settle_days=4)
+    of = "SELECT DISTINCT usage_date, tenant_id FROM billing.charges WHERE api_key_id = 'key_x' ORDER BY 1"
+    assert [(Month.of(day), tenant) for day, tenant in warehouse.execute(of).fetchall()] == [
+        *[(MAY, "acme")] * 2,
+        *[(JUNE, "acme-labs")] * 3,
+    ]
+    assert everything(warehouse, "billing.corrections_due") == []
+    refuse_violations(run_checks(warehouse))
+
+
+def test_a_binding_of_a_closed_month_cannot_be_taken_away(warehouse: duckdb.DuckDBPyConnection) -> None:
+    close(warehouse, MAY)
+    end = "UPDATE registry.accounts SET valid_until = $1 WHERE tenant_id = 'acme'"
+    warehouse.execute(end, [JUNE.first])
+    (check,) = [check for check in all_checks() if check.name == "bindings_of_closed_months_stand"]
+    refuse_violations(run_checks(warehouse, [check]))
+    warehouse.execute(end, [date(2026, 5, 31)])
+    with pytest.raises(CheckFailed, match="bindings_of_closed_months_stand.*acme"):
+        refuse_violations(run_checks(warehouse, [check]))
+
+
 # --- versions -------------------------------------------------------------------------------------------------------
 
 
