@@ -35,6 +35,11 @@ class Group:
     lines: tuple[Line, ...]
 
     @property
+    def is_usage(self) -> bool:
+        """Whether its lines have quantities."""
+        return self.lines[0].kind == USAGE
+
+    @property
     def subtotal_minor(self) -> int:
         return sum(line.amount_minor for line in self.lines)
 
