@@ -77,6 +77,7 @@ UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 """Each example goes through a database, so that shrinking one would take minutes."""
 
 
+@pytest.mark.slow
 @settings(max_examples=25, phases=UNSHRUNK, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     history=st.lists(versions, min_size=3, max_size=3),

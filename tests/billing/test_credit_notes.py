@@ -146,6 +146,7 @@ def test_what_was_taken_back_does_not_return_and_a_reversed_month_is_settled(
         assert corrected == ([] if original is whole else [200])
 
 
+@pytest.mark.slow
 @settings(
     max_examples=8,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),

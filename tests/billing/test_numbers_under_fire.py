@@ -87,6 +87,7 @@ def killed_after(statements: Sequence[int] | None, action: Action, prepared: Pat
 ACTIONS = pytest.mark.parametrize("action", [close_june, credit_the_first])
 
 
+@pytest.mark.slow
 @ACTIONS
 def test_an_issue_killed_after_some_statements_is_whole_or_not_there(
     action: Action, prepared: Path, tmp_path: Path
@@ -108,25 +109,26 @@ def _close_one(path: Path, tenant: str) -> None:
         close(connection, MAY, tenant)
 
 
+@pytest.mark.slow
 def test_eight_processes_that_issue_at_once_leave_no_gap_and_no_duplicate(tmp_path: Path) -> None:
-    path, tenants = tmp_path / "warehouse.duckdb", [f"t{number}" for number in range(8)]
+    path, tenants = tmp_path / "warehouse.duckdb", [f"t{number}" for number in range(6)]
     with months_on_disk(path) as connection:
         for tenant in tenants:
             register(connection, tenant)
             rate(connection, tenant, MAY, {"a": Decimal(1)})
     processes = [
         multiprocessing.get_context("spawn").Process(target=_close_one, args=(path, tenant))
-        for tenant in [*tenants, *tenants]
+        for tenant in [*tenants, *tenants[:2]]
     ]
     for process in processes:
         process.start()
     for process in processes:
         process.join(120)
-    assert [process.exitcode for process in processes] == [0] * 16
+    assert [process.exitcode for process in processes] == [0] * 8
     with open_warehouse(path) as connection:
         numbers = connection.execute("SELECT invoice_number, tenant_id FROM billing.documents ORDER BY 1").fetchall()
         refuse_violations(run_checks(connection, OF_INVOICES))
-    assert [number for number, _ in numbers] == [f"INV-2026-{position:05d}" for position in range(1, 9)]
+    assert [number for number, _ in numbers] == [f"INV-2026-{position:05d}" for position in range(1, 7)]
     assert sorted(tenant for _, tenant in numbers) == tenants
 
 

@@ -376,7 +376,7 @@ def test_a_binding_of_a_closed_month_cannot_be_taken_away(warehouse: duckdb.Duck
     (check,) = [check for check in all_checks() if check.name == "bindings_of_closed_months_stand"]
     refuse_violations(run_checks(warehouse, [check]))
     warehouse.execute(end, [date(2026, 5, 31)])
-    with pytest.raises(CheckFailed, match="bindings_of_closed_months_stand.*acme"):
+    with pytest.raises(CheckFailed, match=r"bindings_of_closed_months_stand.*acme"):
         refuse_violations(run_checks(warehouse, [check]))
 
 
