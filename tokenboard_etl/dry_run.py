@@ -75,11 +75,12 @@ def dry_run(settings: Settings, month: Month, *, tenant_id: str | None = None) -
         issued = {each.buyer.tenant_id: each for each in reversed(invoices_of(scratch, month)) if each.reason is None}
         bring_up_to_date(scratch, settings, old)
         _forget_documents(scratch, month)
-        before = _drafts(scratch, settings, month)
+        before = _by_tenant(draft_documents(scratch, month, settings.now, policy_in_use(scratch).policy))
         scratch.execute("DELETE FROM billing.closed_months WHERE month = $1", [str(month)])
         mark_months(scratch, {str(month)})
         bring_up_to_date(scratch, settings, new)
-        now = _drafts(scratch, settings, month)
+        drafts = draft_documents(scratch, month, settings.now, policy_in_use(scratch).policy)
+        now = _by_tenant(drafts)
         obstacles = [
             *reasons_to_wait(scratch, month, settings.now, gating_reports(settings), new.policy.waiting_days),
             *blocking_failures(run_checks(scratch)),
@@ -89,7 +90,7 @@ def dry_run(settings: Settings, month: Month, *, tenant_id: str | None = None) -
         month,
         new.sha256 != old.sha256,
         tuple(_forecasts(tenants, issued, before, now)),
-        tuple(now[name] for name in tenants if name in now and name not in issued),
+        tuple(each for each in drafts if each.buyer.tenant_id in tenants and each.buyer.tenant_id not in issued),
         tuple(obstacles),
     )
 
@@ -109,8 +110,8 @@ def _forget_documents(scratch: duckdb.DuckDBPyConnection, month: Month) -> None:
         )
 
 
-def _drafts(scratch: duckdb.DuckDBPyConnection, settings: Settings, month: Month) -> dict[str, Invoice]:
-    drafts = draft_documents(scratch, month, settings.now, policy_in_use(scratch).policy)
+def _by_tenant(drafts: list[Invoice]) -> dict[str, Invoice]:
+    """The first of each: the one in the tenant's own currency."""
     return {draft.buyer.tenant_id: draft for draft in reversed(drafts)}
 
 

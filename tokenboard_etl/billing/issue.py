@@ -16,7 +16,7 @@ from tokenboard_etl.billing.compose import documents_of
 from tokenboard_etl.billing.drafts import inputs_of_month
 from tokenboard_etl.billing.evidence import record_issue
 from tokenboard_etl.billing.invoice import Acceptance, Invoice, Render
-from tokenboard_etl.billing.numbers import next_numbers
+from tokenboard_etl.billing.numbers import next_numbers, refuse_numbers_given_twice
 from tokenboard_etl.billing.obstacles import (
     ACCEPT,
     is_closed,
@@ -26,7 +26,7 @@ from tokenboard_etl.billing.obstacles import (
 )
 from tokenboard_etl.billing.policy import Policy
 from tokenboard_etl.billing.policy_versions import policy_in_use
-from tokenboard_etl.billing.records import insert_document
+from tokenboard_etl.billing.records import Issued, insert_documents
 from tokenboard_etl.errors import CheckFailed
 from tokenboard_etl.periods import Month, utc_day
 from tokenboard_etl.settings import operator_name
@@ -112,11 +112,11 @@ def issue_documents(
     """Numbers, renders and records drafts, inside the caller's transaction."""
     corrected = {line.service_month for draft in drafts for line in draft.lines}
     issue_no = record_issue(connection, month, corrected, now, policy_sha256)
-    numbers, issued = next_numbers(connection, policy, utc_day(now)), []
-    for draft in drafts:
-        number = next(numbers)
+    issued = []
+    for draft, number in zip(drafts, next_numbers(connection, policy, utc_day(now)), strict=False):
         document = replace(draft, number=number.text)
-        insert_document(connection, document, number, issue_no, render(document), policy_sha256)
-        issued.append(document)
+        issued.append(Issued(document, number, render(document)))
+    insert_documents(connection, issued, issue_no, policy_sha256)
+    refuse_numbers_given_twice(connection)
     build_table_within(connection, "billing.invoices")
-    return issued
+    return [each.document for each in issued]

@@ -27,7 +27,7 @@ class Number(NamedTuple):
 def next_numbers(connection: duckdb.DuckDBPyConnection, policy: Policy, day: date) -> Iterator[Number]:
     """The numbers that documents issued on a UTC day get, in turn; to be used within the issuing transaction.
 
-    Raises PolicyError where the series is another seller's, or a number was printed before.
+    Raises PolicyError where the series is another seller's.
     """
     form = policy.invoice.number
     series = re.sub(r"\{number[^}]*\}", "#", form).format(year=day.year)
@@ -38,14 +38,19 @@ def next_numbers(connection: duckdb.DuckDBPyConnection, policy: Policy, day: dat
     position = int(rows[0][0])
     while True:
         position += 1
-        text = form.format(year=day.year, number=position)
-        taken = connection.execute("SELECT series FROM billing.documents WHERE invoice_number = $1", [text]).fetchall()
-        if taken:
-            raise PolicyError(
-                f"The number {text} was given in the series {taken[0][0]} already. Choose another format under "
-                "invoice: number in the policy."
-            )
-        yield Number(text, series, position)
+        yield Number(form.format(year=day.year, number=position), series, position)
+
+
+def refuse_numbers_given_twice(connection: duckdb.DuckDBPyConnection) -> None:
+    """Raises PolicyError where two formats print the same number; to be called before the transaction is committed."""
+    rows = connection.execute(
+        "SELECT invoice_number FROM billing.documents GROUP BY invoice_number HAVING count(*) > 1 ORDER BY 1 LIMIT 1"
+    ).fetchall()
+    if rows:
+        raise PolicyError(
+            f"The number {rows[0][0]} was given in another series already. Choose another format under invoice: number "
+            "in the policy."
+        )
 
 
 def seller_from(text: str | None) -> Seller | None:

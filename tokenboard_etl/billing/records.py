@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, replace
 from datetime import date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 import duckdb
 
 from tokenboard_etl.billing.invoice import (
-    ADJUSTMENT,
-    USAGE,
     Acceptance,
     Buyer,
     CreditUse,
@@ -25,71 +25,83 @@ from tokenboard_etl.errors import WrongUse
 from tokenboard_etl.periods import Month
 
 
-def insert_document(
-    connection: duckdb.DuckDBPyConnection,
-    document: Invoice,
-    number: Number,
-    issue_no: int,
-    rendered: Rendered,
-    policy_sha256: str,
+class Issued(NamedTuple):
+    """A document with its number and its bytes."""
+
+    document: Invoice
+    number: Number
+    rendered: Rendered
+
+
+def insert_documents(
+    connection: duckdb.DuckDBPyConnection, issued: Sequence[Issued], issue_no: int, policy_sha256: str
 ) -> None:
-    """Writes a document with its lines, taxes, uses of credits, and the loads it rests on."""
-    buyer, accepted = document.buyer, document.accepted
-    connection.execute(
-        f"INSERT INTO billing.documents VALUES ({', '.join(f'${place}' for place in range(1, 28))})",  # noqa: S608 - placeholders
-        [
-            number.text,
-            number.series,
-            number.position,
-            issue_no,
-            buyer.tenant_id,
-            str(document.month),
-            document.kind,
-            document.currency,
-            document.per_usd,
-            document.net_minor,
-            document.tax_minor,
-            document.total_minor,
-            document.issued_at,
-            document.due_on,
-            document.seller and document.seller.model_dump_json(),
-            buyer.name,
-            buyer.country,
-            buyer.email,
-            document.terms,
-            document.reason,
-            accepted and accepted.reason,
-            accepted and accepted.by,
-            accepted and accepted.because,
-            rendered.template,
-            rendered.sha256,
-            policy_sha256,
-            document.corrects,
-        ],
-    )
-    _append(connection, "billing.invoice_lines", [(number.text, *_row(line)) for line in document.lines])
-    _append(
-        connection,
-        "billing.invoice_taxes",
-        [(number.text, each.tax.code, *astuple(each.tax), each.base_minor, each.tax_minor) for each in document.taxes],
-    )
-    _append(
-        connection,
-        "billing.credit_uses",
-        [(number.text, issue_no, buyer.tenant_id, *astuple(use)) for use in document.credit_uses],
-    )
+    """Writes documents with their lines, taxes, uses of credits, and the loads they rest on."""
+    _append(connection, "billing.documents", [_head(each, issue_no, policy_sha256) for each in issued])
+    lines = [(each.number.text, *_row(line)) for each in issued for line in each.document.lines]
+    taxes = [
+        (each.number.text, sum_.tax.code, *astuple(sum_.tax), sum_.base_minor, sum_.tax_minor)
+        for each in issued
+        for sum_ in each.document.taxes
+    ]
+    uses = [
+        (each.number.text, issue_no, each.document.buyer.tenant_id, *astuple(use))
+        for each in issued
+        for use in each.document.credit_uses
+    ]
+    _append(connection, "billing.invoice_lines", lines)
+    _append(connection, "billing.invoice_taxes", taxes)
+    _append(connection, "billing.credit_uses", uses)
     connection.execute(
         """
         INSERT INTO billing.invoice_inputs
-        SELECT DISTINCT $number, load_id, sha256
-        FROM billing.charges JOIN ops.loads USING (load_id)
-        WHERE tenant_id = $tenant AND list_contains($months::VARCHAR[], strftime(usage_date, '%Y-%m'))
+        WITH billed AS (
+            SELECT DISTINCT document.invoice_number, document.tenant_id, line.service_month
+            FROM billing.documents AS document
+            JOIN billing.invoice_lines AS line ON line.invoice_number = document.invoice_number
+            WHERE document.issue_no = $1 AND line.kind IN ('usage', 'adjustment')
+        )
+        SELECT DISTINCT billed.invoice_number, loads.load_id, loads.sha256
+        FROM billed
+        JOIN billing.charges AS charge
+            ON charge.tenant_id = billed.tenant_id AND strftime(charge.usage_date, '%Y-%m') = billed.service_month
+        JOIN ops.loads AS loads ON loads.load_id = charge.load_id
         """,
-        {
-            "number": number.text,
-            "tenant": buyer.tenant_id,
-            "months": sorted({line.service_month for line in document.lines if line.kind in (USAGE, ADJUSTMENT)}),
-        },
+        [issue_no],
+    )
+
+
+def _head(issued: Issued, issue_no: int, policy_sha256: str) -> tuple[object, ...]:
+    document, number, rendered = issued
+    buyer, accepted = document.buyer, document.accepted
+    return (
+        number.text,
+        number.series,
+        number.position,
+        issue_no,
+        buyer.tenant_id,
+        str(document.month),
+        document.kind,
+        document.currency,
+        document.per_usd,
+        document.net_minor,
+        document.tax_minor,
+        document.total_minor,
+        document.issued_at,
+        document.due_on,
+        document.seller and document.seller.model_dump_json(),
+        buyer.name,
+        buyer.country,
+        buyer.email,
+        document.terms,
+        document.reason,
+        accepted and accepted.reason,
+        accepted and accepted.by,
+        accepted and accepted.because,
+        rendered.template,
+        rendered.sha256,
+        policy_sha256,
+        document.corrects,
     )
 
 
