@@ -71,13 +71,7 @@ class Shell:
     def __call__(self, *arguments: str, debug: bool = False, **more: str) -> Ended:
         """`more` are variables for this one call; an empty one counts as not set."""
         cwd = self.home.parent
-        surroundings = {
-            "PYTHONPATH": str(Path(__file__).parents[1]),
-            "PATH": os.environ["PATH"],
-            "HOME": str(cwd),
-            "TERM": "xterm-256color",
-            "COLUMNS": "100",
-        }
+        surroundings = {"PATH": os.environ["PATH"], "HOME": str(cwd), "TERM": "xterm-256color", "COLUMNS": "100"}
         command = [str(SCRIPT), *(["--debug"] if debug else []), *arguments]
         env = {**surroundings, "TOKENBOARD_HOME": str(self.home), **self.env, **more}
         ended = subprocess.run(command, env=env, cwd=cwd, capture_output=True, text=True, timeout=180, check=False)
