@@ -27,7 +27,7 @@ class Counting:
     """A connection that calls `after` with the number of each statement it has run."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, after: Callable[[int], None]) -> None:
-        self._connection, self._after, self.statements = connection, after, 0
+        self._connection, self._after, self.statements, self.flushed = connection, after, 0, list[int]()
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._connection, name)
@@ -58,6 +58,7 @@ class _Appender:
 
     def flush(self) -> None:
         self._appender.flush()
+        self._counting.flushed.append(self._counting.statements + 1)
         self._counting.count()
 
 
@@ -74,12 +75,12 @@ def credit_the_first(connection: Any, reports: Path) -> None:
     write_documents(connection, reports, note.month)
 
 
-def statements_of(action: Action, path: Path, reports: Path) -> int:
-    """How many statements an action runs; it is done then."""
+def statements_of(action: Action, path: Path, reports: Path) -> tuple[int, list[int]]:
+    """How many statements an action runs, and which of them wrote rows of documents; it is done then."""
     with open_warehouse(path) as connection:
         counting = Counting(connection, lambda _: None)
         action(counting, reports)
-    return counting.statements
+    return counting.statements, counting.flushed
 
 
 def run_and_die(action: Action, path: Path, reports: Path, statement: int) -> None:

@@ -60,13 +60,14 @@ def records(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[objec
 def killed_after(statements: Sequence[int] | None, action: Action, prepared: Path, folder: Path) -> int:
     """Kills the action after each of the statements, then runs it again; everything must be as if never killed."""
     undisturbed = copied(prepared, folder / "undisturbed")
-    total = statements_of(action, undisturbed, folder / "undisturbed" / "reports")
+    total, flushed = statements_of(action, undisturbed, folder / "undisturbed" / "reports")
     with open_warehouse(undisturbed) as connection:
         expected = records(connection)
     with open_warehouse(prepared) as connection:
         before = records(connection)
     assert expected != before
-    for statement in range(1, total + 1) if statements is None else [each % total + 1 for each in statements]:
+    some = [*flushed[:2], *(each % total + 1 for each in statements or ())]
+    for statement in range(1, total + 1) if statements is None else dict.fromkeys(some):
         path = copied(prepared, folder / f"killed-{statement}")
         reports = path.parent / "reports"
         run_and_die(action, path, reports, statement)
@@ -92,8 +93,8 @@ ACTIONS = pytest.mark.parametrize("action", [close_june, credit_the_first])
 def test_an_issue_killed_after_some_statements_is_whole_or_not_there(
     action: Action, prepared: Path, tmp_path: Path
 ) -> None:
-    sample = random.Random(7).sample(range(1000), 3)
-    assert killed_after([*sample, -1, -2], action, prepared, tmp_path) > 12
+    sample = random.Random(7).sample(range(1000), 2)
+    assert killed_after([*sample, -1], action, prepared, tmp_path) > 12
 
 
 @pytest.mark.chaos
