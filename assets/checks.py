@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets.resources import Surroundings
 from assets.tables import asset_key
+from tokenboard_etl.documents import altered_documents
 from tokenboard_etl.warehouse.checks import Check, all_checks, run_checks
 
 
@@ -32,3 +33,22 @@ def identities(
             description=finding.check.title if finding.passed else str(finding),
             metadata={"violations": finding.violations, "examples": list(finding.examples)},
         )
+
+
+@dg.asset_check(
+    name="issued_documents_unchanged",
+    asset=asset_key("billing.invoices"),
+    description="Every issued document's file is what it was when it was issued; a missing one is written again.",
+    blocking=True,
+    pool="duckdb_writer",
+)
+def issued_documents_unchanged(surroundings: dg.ResourceParam[Surroundings]) -> dg.AssetCheckResult:
+    """Compares the files with the checksums of their documents."""
+    with surroundings.warehouse() as warehouse:
+        altered = altered_documents(warehouse, surroundings.settings().reports_path)
+    return dg.AssetCheckResult(
+        passed=not altered,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(altered[:3]) or "Every file is as it was issued.",
+        metadata={"altered": len(altered)},
+    )

@@ -11,7 +11,7 @@ from assets.automation import (
     nightly_02_utc,
     weekly_reread,
 )
-from assets.checks import identities
+from assets.checks import identities, issued_documents_unchanged
 from assets.extraction import extraction_assets
 from assets.intraday import land_intraday, load_intraday
 from assets.invoices import close_month
@@ -35,7 +35,7 @@ def definitions(surroundings: Surroundings) -> dg.Definitions:
             land_intraday,
             load_intraday,
         ],
-        asset_checks=[identities],
+        asset_checks=[identities, issued_documents_unchanged],
         jobs=[nightly, intraday, month_close, rebuild],
         schedules=[nightly_02_utc, intraday_5_min, weekly_reread, month_close_day_5],
         resources={"surroundings": surroundings},

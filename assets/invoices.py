@@ -10,24 +10,28 @@ from assets.loading import read_before_closing
 from assets.partitions import month_of, monthly
 from assets.resources import Surroundings
 from assets.tables import asset_key, column_schema
-from tokenboard_etl.billing.issue import is_closed, refuse_open_month
+from tokenboard_etl.billing.obstacles import is_closed, refuse_open_month
 from tokenboard_etl.closing import close
 from tokenboard_etl.connections import ours
 from tokenboard_etl.errors import TokenboardError
 from tokenboard_etl.money import format_minor
 from tokenboard_etl.warehouse.catalog import catalog
+from tokenboard_etl.warehouse.checks import violations_found
 
 log = logging.getLogger("tokenboard.close")
 
-ISSUED = ("billing.invoices", "billing.invoice_lines")
+ISSUED = ("billing.documents", "billing.invoice_lines", "billing.invoice_taxes", "billing.credit_uses")
 DOCUMENTS = dg.AssetKey(["reports", "invoices"])
 
 
 class CloseConfig(dg.Config):
-    """`tenant_id` closes for one tenant only; `accepted_reason` accepts days that are not final."""
+    """`tenant_id` closes for one tenant only; `accepted_reason` accepts days that are not final and checks that failed,
+    by the word of `accepted_by`.
+    """
 
     tenant_id: str | None = None
     accepted_reason: str | None = None
+    accepted_by: str | None = None
 
 
 def _issued_spec(table: str) -> dg.AssetSpec:
@@ -82,22 +86,29 @@ def close_month(
             month,
             tenant_id=config.tenant_id,
             accepted_reason=config.accepted_reason,
+            accepted_by=config.accepted_by,
         )
+    if closed.failed_checks:
+        log.warning("%s is closed; its documents are in place, but nothing is published", month)
+        raise violations_found(closed.failed_checks)
     table = "\n".join(
         f"| {invoice.number} | {invoice.buyer.tenant_id} | {format_minor(invoice.total_minor, invoice.currency)} |"
         for invoice in closed.invoices[:20]
     )
     preview = dg.MetadataValue.md(f"| number | tenant | total |\n|---|---|---:|\n{table}")
-    lines = sum(len(invoice.lines) for invoice in closed.invoices)
+    rows = {
+        "billing.invoice_lines": sum(len(invoice.lines) for invoice in closed.invoices),
+        "billing.invoice_taxes": sum(len(invoice.taxes) for invoice in closed.invoices),
+        "billing.credit_uses": sum(len(invoice.credit_uses) for invoice in closed.invoices),
+    }
     yield dg.MaterializeResult(
-        asset_key=asset_key("billing.invoices"),
+        asset_key=asset_key("billing.documents"),
         metadata={
             "issued": len(closed.issued),
             "dagster/partition_row_count": len(closed.invoices),
             "preview": preview,
         },
     )
-    yield dg.MaterializeResult(
-        asset_key=asset_key("billing.invoice_lines"), metadata={"dagster/partition_row_count": lines}
-    )
+    for name, count in rows.items():
+        yield dg.MaterializeResult(asset_key=asset_key(name), metadata={"dagster/partition_row_count": count})
     yield dg.MaterializeResult(asset_key=DOCUMENTS, metadata={"files": len(closed.written)})

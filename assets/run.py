@@ -73,9 +73,10 @@ def run_month_close(
     *,
     tenant_id: str | None = None,
     accepted_reason: str | None = None,
+    accepted_by: str | None = None,
 ) -> None:
     """Issues the month's invoices and publishes."""
-    config = {"tenant_id": tenant_id, "accepted_reason": accepted_reason}
+    config = {"tenant_id": tenant_id, "accepted_reason": accepted_reason, "accepted_by": accepted_by}
     _run(
         "month_close",
         settings,

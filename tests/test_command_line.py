@@ -416,7 +416,8 @@ def test_a_month_with_missing_days_closes_only_with_a_reason_and_only_once(
     assert rows(used.published, "FROM billing.invoices") == []
     assert list(used.home.rglob("*.html")) == []
 
-    used("close", "2026-05", "--accept-provisional", "agreed by phone").done()
+    assert "--accept-provisional REASON" in used("close", "2026-05", "--accepted-by", "Erika").refused_with(2)
+    used("close", "2026-05", "--accept-provisional", "agreed by phone", "--accepted-by", "Erika Muster").done()
     invoices = "FROM billing.invoices ORDER BY invoice_number"
     issued, files = rows(used.published, invoices), documents(used.home)
     assert len(issued) == len(files) > 0
@@ -424,9 +425,19 @@ def test_a_month_with_missing_days_closes_only_with_a_reason_and_only_once(
     closed = "SELECT month, accepted_reason FROM billing.closed_months"
     assert rows(used.published, closed) == [("2026-05", "agreed by phone")]
 
+    assert all(b"accepted by <bdi>Erika Muster</bdi>: <bdi>agreed by phone</bdi>" in html for html, _ in files.values())
+
     used("close", "2026-05").done()
     assert rows(used.published, invoices) == issued
     assert documents(used.home) == files
+
+    number = issued[0][0]
+    assert "needs one to 500 characters" in used("credit-note", number, "--reason", " ").refused_with(2)
+    assert f"credits {number}" in used("credit-note", number, "--reason", "wrong customer").done()
+    assert "credited in full already" in used("credit-note", number, "--reason", "again").refused_with(2)
+    status = f"SELECT status FROM billing.invoices WHERE invoice_number = '{number}'"
+    assert rows(used.published, status) == [("credited",)]
+    assert documents(used.home).items() > files.items()
 
 
 def documents(home: Path) -> dict[Path, tuple[bytes, int]]:

@@ -86,6 +86,7 @@ def test_what_it_forecasts_is_what_closing_then_issues(home: Home) -> None:
             "SELECT tenant_id, net_minor FROM billing.invoices WHERE month = '2026-05' ORDER BY 1"
         ).fetchall()
     assert [(each.tenant_id, each.now_minor) for each in forecast.forecasts] == issued
+    assert [(each.buyer.tenant_id, each.net_minor) for each in forecast.documents] == issued
     assert len(issued) > 3
 
 
@@ -117,6 +118,16 @@ def test_it_says_what_closing_would_be_refused_for(home: Home) -> None:
     assert [re.sub(r" 2026.*", "", each) for each in home.forecast().obstacles] == [
         "the policy waits 40 days after a month's end, until"
     ]
+
+
+def test_a_month_that_is_not_over_is_a_preview_and_one_that_has_not_begun_is_wrong_use(home: Home) -> None:
+    home.policy.write_text("fees: [{id: fee, description: Platform fee, amount: 49, from: 2026-06-01}]")
+    preview = dry_run(home.settings, MAY.next())
+    assert preview.obstacles == ("2026-06 is not over; it can be closed from 2026-07-01 on.",)
+    assert {line.description for document in preview.documents for line in document.lines} == {"Platform fee"}
+    assert [each.buyer.tenant_id for each in preview.documents] == [each.tenant_id for each in preview.forecasts]
+    with pytest.raises(WrongUse, match="2026-07 is not over"):
+        dry_run(home.settings, MAY.next().next())
 
 
 def test_a_policy_that_cannot_be_used_and_a_home_without_figures_are_said(home: Home, tmp_path: Path) -> None:
@@ -167,8 +178,9 @@ def test_another_policy_leaves_issued_rows_documents_and_closed_months_as_they_a
                 table: warehouse.execute(f"FROM {table} ORDER BY ALL").fetchall()
                 for table in (
                     *names_in("billing"),
-                    "billing.invoices",
+                    "billing.documents",
                     "billing.invoice_lines",
+                    "billing.issues",
                     "billing.closed_months",
                 )
             }

@@ -21,11 +21,11 @@ from rich import filesize
 from rich.table import Table
 
 from tokenboard_etl.cli_connections import connect, vault_app
-from tokenboard_etl.cli_forecast import show_forecast
+from tokenboard_etl.cli_invoices import close, credit_note
 from tokenboard_etl.connections import require_connections
 from tokenboard_etl.errors import TokenboardError, WrongUse
 from tokenboard_etl.logs import log_to, show_progress, show_warnings
-from tokenboard_etl.periods import FIRST_DAY, Month, Window, lookback_window, parse_day, utc_day
+from tokenboard_etl.periods import FIRST_DAY, Window, lookback_window, parse_day, utc_day
 from tokenboard_etl.redaction import redact
 from tokenboard_etl.settings import Settings, load_settings
 from tokenboard_etl.terminal import err, out, plain
@@ -43,6 +43,8 @@ tenants_app = typer.Typer(help="Who is billed, and for which accounts.", no_args
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(vault_app, name="vault")
 app.command()(connect)
+app.command()(close)
+app.command("credit-note")(credit_note)
 
 _INTERRUPTED = 130
 """What typer returns after a Ctrl-C."""
@@ -78,38 +80,6 @@ def nightly(
 
         run_nightly(settings, window, accept_collapse=accept_collapse)
     out.print(f"Loaded {window}; published {settings.published_path}", highlight=False)
-
-
-@app.command()
-def close(
-    month: Annotated[str, typer.Argument(metavar="YYYY-MM")],
-    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
-    accept_provisional: Annotated[
-        str | None,
-        typer.Option(metavar="REASON", help="Close although days are missing or provisional, or it is too early."),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be issued, and what a changed policy makes of it.")
-    ] = False,
-) -> None:
-    """Issue the month's invoices."""
-    from tokenboard_etl.billing.issue import refuse_early_close
-    from tokenboard_etl.billing.policy_file import load_policy
-    from tokenboard_etl.dry_run import dry_run as forecast
-
-    settings = load_settings()
-    parsed = Month.parse(month)
-    if dry_run:
-        with show_warnings(err):
-            show_forecast(forecast(settings, parsed, tenant_id=tenant))
-        return
-    waiting_days = load_policy(settings).policy.waiting_days
-    refuse_early_close(parsed, settings.now, waiting_days, accept_provisional)
-    with _at_work(settings):
-        from assets.run import run_month_close
-
-        run_month_close(settings, parsed, tenant_id=tenant, accepted_reason=accept_provisional)
-    out.print(f"Closed {parsed}; invoices are in {settings.reports_path / str(parsed)}", highlight=False)
 
 
 @app.command()

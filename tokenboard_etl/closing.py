@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
+from tokenboard_etl.billing.credit_notes import issue_credit_note
 from tokenboard_etl.billing.invoice import Invoice
-from tokenboard_etl.billing.issue import close_month, invoices_of, issued_checksums, refuse_open_month
+from tokenboard_etl.billing.issue import close_month
 from tokenboard_etl.billing.margins import record_default_margins
+from tokenboard_etl.billing.obstacles import refuse_open_month
 from tokenboard_etl.billing.policy_file import PolicyFile, load_policy
 from tokenboard_etl.billing.policy_versions import record_policy
 from tokenboard_etl.billing.price_book import record_bundled_prices
 from tokenboard_etl.connections import ours
+from tokenboard_etl.documents import write_documents
 from tokenboard_etl.periods import Month
-from tokenboard_etl.rendering.invoices import render_invoice, write_invoice
+from tokenboard_etl.rendering.invoices import render_invoice
 from tokenboard_etl.rereads import GATING_REPORTS
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.tenants.known_connections import record_connections
-from tokenboard_etl.warehouse.checks import refuse_violations, run_checks
+from tokenboard_etl.warehouse.checks import blocking_failures, refuse_violations, run_checks
 from tokenboard_etl.warehouse.models import build_models
 from tokenboard_etl.warehouse.publish import publish
 
@@ -29,12 +33,16 @@ log = logging.getLogger("tokenboard.close")
 
 @dataclass(frozen=True)
 class Closed:
-    """`issued` are the invoices this call issued; `written` all files of the month."""
+    """`issued` are the documents this call issued; `invoices` and `written` all of the month and their files.
+
+    `failed_checks` are the blocking ones that found something and were accepted: nothing may be published then.
+    """
 
     month: Month
     issued: tuple[Invoice, ...]
     invoices: tuple[Invoice, ...]
     written: tuple[Path, ...]
+    failed_checks: tuple[str, ...]
 
 
 def bring_up_to_date(
@@ -74,12 +82,18 @@ def close(
     *,
     tenant_id: str | None = None,
     accepted_reason: str | None = None,
+    accepted_by: str | None = None,
 ) -> Closed:
-    """Issues the month's invoices and writes their files. Done before, it issues nothing and mends missing files."""
+    """Issues the month's invoices and writes their files. Done before, it issues nothing and mends missing files.
+
+    `accepted_reason` accepts, by the word of `accepted_by`, days that are not final and checks that failed.
+    """
     refuse_open_month(month, settings.now)
     file = load_policy(settings)
     bring_up_to_date(connection, settings, file)
-    refuse_violations(run_checks(connection))
+    findings = run_checks(connection)
+    if not accepted_reason:
+        refuse_violations(findings)
     issued = close_month(
         connection,
         month,
@@ -89,10 +103,38 @@ def close(
         waiting_days=file.policy.waiting_days,
         tenant_id=tenant_id,
         accepted_reason=accepted_reason,
+        accepted_by=accepted_by,
+        failed_checks=blocking_failures(findings),
     )
     bring_up_to_date(connection, settings, file)
-    invoices = invoices_of(connection, month)
-    issued_as = issued_checksums(connection, month)
-    written = [write_invoice(settings.reports_path, invoice, issued_as[invoice.number]) for invoice in invoices]
-    log.info("closed %s: %d invoice(s) issued, %d file(s) in place", month, len(issued), len(written))
-    return Closed(month, tuple(issued), tuple(invoices), tuple(written))
+    documents, written = write_documents(connection, settings.reports_path, month)
+    log.info("closed %s: %d document(s) issued, %d file(s) in place", month, len(issued), len(written))
+    failed = blocking_failures(run_checks(connection))
+    return Closed(month, tuple(issued), tuple(documents), tuple(written), tuple(failed))
+
+
+def credit(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    number: str,
+    *,
+    reason: str,
+    line_nos: Sequence[int] = (),
+    amount_minor: int | None = None,
+) -> Invoice:
+    """Issues a credit note over an invoice, writes its file and publishes."""
+    bring_up_to_date(connection, settings)
+    refuse_violations(run_checks(connection))
+    note = issue_credit_note(
+        connection,
+        number,
+        settings.now,
+        render_invoice,
+        reason=reason,
+        line_nos=line_nos,
+        amount_minor=amount_minor,
+    )
+    write_documents(connection, settings.reports_path, note.month)
+    log.info("credited %s by %s", number, note.number)
+    republish(connection, settings)
+    return note

@@ -1,4 +1,7 @@
-"""What closing a month would issue now, and what another policy makes of it: worked out on a copy, nothing written."""
+"""What closing a month would issue now, and what another policy makes of it: worked out on a copy, nothing written.
+
+A month that is not over is a preview: what its documents would say if it ended here.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,19 @@ from dataclasses import dataclass
 
 import duckdb
 
-from tokenboard_etl.billing.drafts import draft_invoices
 from tokenboard_etl.billing.invoice import Invoice
-from tokenboard_etl.billing.issue import invoices_of, reasons_to_wait, refuse_open_month, refuse_unknown_tenant
+from tokenboard_etl.billing.issue import draft_documents
+from tokenboard_etl.billing.obstacles import reasons_to_wait, refuse_future_month, refuse_unknown_tenant
 from tokenboard_etl.billing.policy_file import load_policy
 from tokenboard_etl.billing.policy_versions import policy_in_use
+from tokenboard_etl.billing.records import invoices_of
 from tokenboard_etl.closing import bring_up_to_date, gating_reports
 from tokenboard_etl.periods import Month
 from tokenboard_etl.settings import Settings
-from tokenboard_etl.warehouse.checks import run_checks
+from tokenboard_etl.warehouse.checks import blocking_failures, run_checks
 from tokenboard_etl.warehouse.load import mark_months
 from tokenboard_etl.warehouse.scratch import scratch_warehouse
+from tokenboard_etl.warehouse.sql_files import quoted
 
 
 @dataclass(frozen=True)
@@ -48,44 +53,66 @@ class Forecast:
 
 @dataclass(frozen=True)
 class DryRun:
-    """`is_new_policy`: another one than was used last. `obstacles` are what closing would be refused for."""
+    """`is_new_policy`: another one than was used last. `obstacles` are what closing would be refused for.
+
+    `documents` are what closing would issue now, whole and without numbers.
+    """
 
     month: Month
     is_new_policy: bool
     forecasts: tuple[Forecast, ...]
+    documents: tuple[Invoice, ...]
     obstacles: tuple[str, ...]
 
 
 def dry_run(settings: Settings, month: Month, *, tenant_id: str | None = None) -> DryRun:
     """Works out what `close` would do, from the figures as they were last read."""
-    refuse_open_month(month, settings.now)
+    refuse_future_month(month, settings.now)
     new = load_policy(settings)
     with scratch_warehouse(settings.warehouse_path) as scratch:
         refuse_unknown_tenant(scratch, tenant_id)
         old = policy_in_use(scratch)
-        issued = {each.buyer.tenant_id: each for each in invoices_of(scratch, month) if each.kind == "invoice"}
-        scratch.execute("DELETE FROM billing.invoices WHERE month = $1", [str(month)])
+        issued = {each.buyer.tenant_id: each for each in reversed(invoices_of(scratch, month)) if each.reason is None}
         bring_up_to_date(scratch, settings, old)
-        before = _drafts(scratch, settings, month)
+        _forget_documents(scratch, month)
+        before = _by_tenant(draft_documents(scratch, month, settings.now, policy_in_use(scratch).policy))
         scratch.execute("DELETE FROM billing.closed_months WHERE month = $1", [str(month)])
         mark_months(scratch, {str(month)})
         bring_up_to_date(scratch, settings, new)
-        now = _drafts(scratch, settings, month)
+        drafts = draft_documents(scratch, month, settings.now, policy_in_use(scratch).policy)
+        now = _by_tenant(drafts)
         obstacles = [
             *reasons_to_wait(scratch, month, settings.now, gating_reports(settings), new.policy.waiting_days),
-            *(str(finding) for finding in run_checks(scratch) if finding.check.blocking and not finding.passed),
+            *blocking_failures(run_checks(scratch)),
         ]
     tenants = [tenant_id] if tenant_id else sorted(issued.keys() | before.keys() | now.keys())
     return DryRun(
         month,
         new.sha256 != old.sha256,
         tuple(_forecasts(tenants, issued, before, now)),
+        tuple(each for each in drafts if each.buyer.tenant_id in tenants and each.buyer.tenant_id not in issued),
         tuple(obstacles),
     )
 
 
-def _drafts(scratch: duckdb.DuckDBPyConnection, settings: Settings, month: Month) -> dict[str, Invoice]:
-    return {draft.buyer.tenant_id: draft for draft in draft_invoices(scratch, month, settings.now, None)}
+def _forget_documents(scratch: duckdb.DuckDBPyConnection, month: Month) -> None:
+    """As if nothing of the month had been issued. The numbers then have gaps, which only a copy may have."""
+    numbers = [
+        number
+        for (number,) in scratch.execute(
+            "SELECT invoice_number FROM billing.documents WHERE month = $1", [str(month)]
+        ).fetchall()
+    ]
+    for table in ("documents", "invoice_lines", "invoice_taxes", "credit_uses"):
+        scratch.execute(
+            f"DELETE FROM {quoted(f'billing.{table}')} WHERE list_contains($1::VARCHAR[], invoice_number)",  # noqa: S608 - quoted
+            [numbers],
+        )
+
+
+def _by_tenant(drafts: list[Invoice]) -> dict[str, Invoice]:
+    """The first of each: the one in the tenant's own currency."""
+    return {draft.buyer.tenant_id: draft for draft in reversed(drafts)}
 
 
 def _forecasts(

@@ -11,11 +11,15 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 
 from babel.numbers import format_currency, get_currency_precision
 
 COST_SCALE = Decimal("1e-18")
 MULTIPLIER_SCALE = Decimal("1e-6")
+BILLED_SCALE = Decimal("1e-24")
+USD = Decimal(1)
+"""US dollars for one US dollar, where a rate is asked for."""
 
 _LITERAL = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _BEYOND = Decimal(10) ** 20
@@ -60,10 +64,35 @@ def minor_unit_digits(currency: str) -> int:
     return get_currency_precision(currency)
 
 
-def to_minor(amount: Decimal, currency: str) -> int:
-    """Rounds an exact amount half-up to whole minor units (cents for USD). Once per invoice line."""
+def to_minor(amount: Decimal, currency: str, *, per_usd: Decimal = USD, of_per_usd: Decimal = USD) -> int:
+    """Rounds an exact amount half-up to whole minor units (cents for USD). Once per invoice line.
+
+    An amount of another currency is converted first: `per_usd` is the rate of `currency`, `of_per_usd` that of the
+    amount, both in units for one US dollar.
+    """
+    return _half_up(_minor(amount, currency, per_usd, of_per_usd))
+
+
+def whole_minor(amount: Decimal, currency: str, *, per_usd: Decimal = USD, of_per_usd: Decimal = USD) -> int:
+    """The minor units an amount is enough for, the rest left out; what can be spent of it. Not for negative ones."""
+    return int(_minor(amount, currency, per_usd, of_per_usd))
+
+
+def minor_as(
+    amount_minor: int, currency: str, scale: Decimal, *, per_usd: Decimal = USD, of_per_usd: Decimal = USD
+) -> Decimal:
+    """Minor units of `currency` as an amount in another one, US dollars unless `per_usd` says, half-up to `scale`.
+
+    `of_per_usd` is the rate of `currency`.
+    """
+    value = Fraction(amount_minor) / 10 ** minor_unit_digits(currency) * Fraction(per_usd) / Fraction(of_per_usd)
     with exact():
-        return int(amount.scaleb(minor_unit_digits(currency)).to_integral_value(rounding=ROUND_HALF_UP))
+        return Decimal(_half_up(value / Fraction(scale))) * scale
+
+
+def percent_of(amount_minor: int, percent: Decimal) -> int:
+    """So many percent of minor units, half-up: 19 of 1050 is 200. Once per tax rate."""
+    return _half_up(Fraction(amount_minor) * Fraction(percent) / 100)
 
 
 def from_minor(amount_minor: int, currency: str) -> Decimal:
@@ -80,3 +109,14 @@ def format_minor(amount_minor: int, currency: str, locale: str = "en_US") -> str
 def format_usd(amount_usd: Decimal, locale: str = "en_US") -> str:
     """An exact USD amount for a person's eye: two decimals, half-up. Not for invoices."""
     return format_minor(to_minor(amount_usd, "USD"), "USD", locale)
+
+
+def _minor(amount: Decimal, currency: str, per_usd: Decimal, of_per_usd: Decimal) -> Fraction:
+    units: int = 10 ** minor_unit_digits(currency)
+    return Fraction(amount) * units * Fraction(per_usd) / Fraction(of_per_usd)
+
+
+def _half_up(value: Fraction) -> int:
+    """To a whole number; a half goes away from zero."""
+    whole = (2 * abs(value.numerator) + value.denominator) // (2 * value.denominator)
+    return whole if value >= 0 else -whole

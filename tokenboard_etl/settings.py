@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import os
+import pwd
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -220,3 +222,11 @@ def _is_loopback(url: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def operator_name() -> str:
+    """Who runs this, by the operating system's word: the login name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run under an id that has no name
+        return f"user {os.getuid()}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -13,6 +14,7 @@ from tokenboard_etl.errors import CheckFailed, KeyRefused
 from tokenboard_etl.periods import Month, Window
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.settings import Settings, load_settings
+from tokenboard_etl.tenants.csv_import import import_tenants
 from tokenboard_etl.warehouse.connection import open_warehouse
 
 DAYS = Window(date(2026, 6, 10), date(2026, 6, 15))
@@ -76,3 +78,30 @@ def test_a_settled_month_without_its_control_total_is_not_closed(
         warehouse.execute("INSERT INTO ops.dirty_months VALUES ('2026-05')")
     with pytest.raises(CheckFailed, match="control_total_agrees"):
         run_month_close(settings, may, instance)
+    before = settings.published_path.read_bytes()
+    with pytest.raises(CheckFailed, match=r"nothing was published.*control_total_agrees"):
+        run_month_close(settings, may, instance, accepted_reason="finance agreed", accepted_by="Erika Muster")
+    with open_warehouse(settings.warehouse_path) as warehouse:
+        closed = warehouse.execute("SELECT accepted_reason, accepted_by FROM billing.closed_months").fetchall()
+    assert closed == [("finance agreed", "Erika Muster")]
+    assert settings.published_path.read_bytes() == before
+
+
+def test_a_night_finds_a_document_that_was_changed_and_writes_one_that_is_missing(
+    sandbox: RunningSandbox, settings: Settings, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    may = Month(2026, 5)
+    csv = tmp_path / "tenants.csv"
+    csv.write_text(sandbox.world.tenants_csv())
+    with open_warehouse(settings.warehouse_path) as warehouse:
+        import_tenants(warehouse, csv, settings.now)
+    run_nightly(settings, may.window, instance)
+    run_month_close(settings, may, instance)
+    first, second, *_ = sorted(settings.reports_path.glob("2026-05/*/*.html"))
+    content = first.read_bytes()
+    first.unlink()
+    run_nightly(settings, DAYS, instance)
+    assert first.read_bytes() == content
+    second.write_bytes(content)
+    with pytest.raises(CheckFailed, match=f"{second.name} is not {second.stem} as it was issued"):
+        run_nightly(settings, DAYS, instance)

@@ -28,7 +28,7 @@ from tokenboard_etl.warehouse.connection import configure, open_warehouse
 from tokenboard_etl.warehouse.load import mark_months
 from tokenboard_etl.warehouse.migrations import migrate
 from tokenboard_etl.warehouse.models import build_models
-from tokenboard_etl.warehouse.sql_files import read_sql
+from tokenboard_etl.warehouse.sql_files import SQL_ROOT, read_sql
 
 NOW = datetime(2026, 7, 20, 2, 0, tzinfo=UTC)
 MAY, JUNE = Month(2026, 5), Month(2026, 6)
@@ -345,6 +345,41 @@ def test_a_tenant_who_gets_spend_after_closing_is_rated_under_the_months_version
     assert multipliers(warehouse, "late") == {day: (2 if Month.of(day) == MAY else 3) for day in DAYS}
 
 
+def test_a_key_bound_after_closing_takes_nothing_from_whoever_was_invoiced(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    """In May acme was invoiced for its project; June is still open."""
+    warehouse.execute("UPDATE raw.openai_costs SET api_key_id = 'key_x' WHERE project_id = 'acme'")
+    mark_months(warehouse, {str(MAY), str(JUNE)})
+    build_models(warehouse, NOW, settle_days=4)
+    close(warehouse, MAY)
+    later = NOW + timedelta(days=1)
+    warehouse.execute(
+        "INSERT INTO registry.accounts VALUES ('acme-labs', 'openai', 'api_key', 'key_x', '2026-01-01', NULL, $1)",
+        [later],
+    )
+    mark_months(warehouse, {str(MAY), str(JUNE)})
+    build_models(warehouse, later, settle_days=4)
+    of = "SELECT DISTINCT usage_date, tenant_id FROM billing.charges WHERE api_key_id = 'key_x' ORDER BY 1"
+    assert [(Month.of(day), tenant) for day, tenant in warehouse.execute(of).fetchall()] == [
+        *[(MAY, "acme")] * 2,
+        *[(JUNE, "acme-labs")] * 3,
+    ]
+    assert everything(warehouse, "billing.corrections_due") == []
+    refuse_violations(run_checks(warehouse))
+
+
+def test_a_binding_of_a_closed_month_cannot_be_taken_away(warehouse: duckdb.DuckDBPyConnection) -> None:
+    close(warehouse, MAY)
+    end = "UPDATE registry.accounts SET valid_until = $1 WHERE tenant_id = 'acme'"
+    warehouse.execute(end, [JUNE.first])
+    (check,) = [check for check in all_checks() if check.name == "bindings_of_closed_months_stand"]
+    refuse_violations(run_checks(warehouse, [check]))
+    warehouse.execute(end, [date(2026, 5, 31)])
+    with pytest.raises(CheckFailed, match=r"bindings_of_closed_months_stand.*acme"):
+        refuse_violations(run_checks(warehouse, [check]))
+
+
 # --- versions -------------------------------------------------------------------------------------------------------
 
 
@@ -380,12 +415,12 @@ def test_an_older_warehouse_is_rated_as_before() -> None:
     """Its default margins go on, and its closed months name versions that are there."""
     connection = duckdb.connect()
     configure(connection)
-    migrate(connection)
     connection.begin()
-    connection.execute("DELETE FROM main.migrations WHERE name = '0012_policy'")
-    connection.execute("DROP TABLE policy.versions; DROP TABLE policy.uses; DROP TABLE policy.margins")
-    connection.execute("ALTER TABLE policy.default_margins RENAME TO margin_rules")
-    connection.execute("ALTER TABLE billing.closed_months DROP COLUMN policy_sha256")
+    connection.execute("CREATE TABLE main.migrations (name VARCHAR NOT NULL, applied_at TIMESTAMPTZ NOT NULL)")
+    for path in sorted((SQL_ROOT / "migrations").glob("*.sql")):
+        if path.stem < "0012":
+            connection.execute(path.read_text())
+            connection.execute("INSERT INTO main.migrations VALUES ($1, now())", [path.stem])
     connection.execute("INSERT INTO policy.margin_rules VALUES ('r', 'openai', 1.25, '1970-01-01', NULL, now())")
     connection.execute(
         "INSERT INTO billing.closed_months VALUES ('2026-05', NULL, now(), NULL), ('2026-04', 'a', now(), NULL)"
@@ -393,10 +428,11 @@ def test_an_older_warehouse_is_rated_as_before() -> None:
     connection.execute(
         """
         INSERT INTO billing.invoices BY NAME
-        SELECT 'INV-' || month AS invoice_number, tenant_id, month, 'invoice' AS kind, 'issued' AS status,
+        SELECT number AS invoice_number, tenant_id, month, 'invoice' AS kind, 'issued' AS status,
             'USD' AS currency, 0 AS net_minor, 0 AS tax_minor, 0 AS total_minor, now() AS issued_at, 'n' AS buyer_name,
             't' AS template, 's' AS sha256, policy_sha256
-        FROM (VALUES ('a', '2026-05', 'old-1'), ('a', '2026-04', 'old-2')) AS known(tenant_id, month, policy_sha256)
+        FROM (VALUES ('INV-2026-00001', 'a', '2026-05', 'old-1'), ('INV-2026-00002', 'a', '2026-04', 'old-2'))
+            AS known(number, tenant_id, month, policy_sha256)
         """
     )
     connection.commit()
@@ -406,6 +442,9 @@ def test_an_older_warehouse_is_rated_as_before() -> None:
     versions = {sha for (sha,) in connection.execute("SELECT policy_sha256 FROM policy.versions").fetchall()}
     assert versions == {"old-1", "old-2", sha256_in_use(connection)}
     assert connection.execute("SELECT rule_id FROM policy.default_margins").fetchall() == [("r",)]
+    numbers = connection.execute("SELECT series, series_number, issue_no FROM billing.documents ORDER BY 2").fetchall()
+    assert [number[:2] for number in numbers] == [("INV-2026-#", 1), ("INV-2026-#", 2)]
+    assert {number[2] for number in numbers} == {1, 2}
     connection.close()
 
 

@@ -33,6 +33,7 @@ def line(number: int, provider: str, account: str, item: str, minor: int, quanti
         "1000_tokens" if quantity else None,
         Decimal(minor).scaleb(-2),
         minor,
+        "2026-05",
     )
 
 

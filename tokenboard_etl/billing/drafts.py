@@ -1,107 +1,120 @@
-"""The month's drafts, read as invoices with the numbers they would get now."""
+"""Reads from the warehouse what decides the documents of a month, tenant by tenant."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from itertools import groupby
-from typing import NamedTuple
 
 import duckdb
 
-from tokenboard_etl.billing.invoice import PROVIDER_NAMES, Buyer, Invoice, Line
-from tokenboard_etl.errors import ConfigurationError
-from tokenboard_etl.money import to_minor
-from tokenboard_etl.periods import Month, utc_day
+from tokenboard_etl.billing.inputs import ClosedMonth, Inputs, LineKey, RatedLine
+from tokenboard_etl.billing.invoice import Acceptance, Buyer
+from tokenboard_etl.billing.policy import Policy
+from tokenboard_etl.billing.restated import months_to_correct
+from tokenboard_etl.errors import PolicyError
+from tokenboard_etl.periods import Month
+
+NAMES = "SELECT provider, account_id, max(name) AS name FROM staging.account_names GROUP BY provider, account_id"
 
 
-class _Draft(NamedTuple):
-    """One row of billing.invoice_drafts with its tenant."""
-
-    tenant_id: str
-    name: str
-    country: str | None
-    billing_email: str | None
+@dataclass(frozen=True)
+class _Tenant:
+    buyer: Buyer
     currency: str
-    provider: str
-    account_id: str
-    account_name: str
-    line_item: str
-    margin_rule_id: str
-    quantity: Decimal | None
-    unit: str | None
-    billed_exact: Decimal
+    is_customer: bool
 
 
-def draft_invoices(
-    connection: duckdb.DuckDBPyConnection, month: Month, now: datetime, tenant_id: str | None
-) -> Iterator[Invoice]:
-    """The month's drafts as numbered invoices, by tenant_id; tenants who have an invoice already are left out."""
+def inputs_of_month(
+    connection: duckdb.DuckDBPyConnection,
+    month: Month,
+    now: datetime,
+    policy: Policy,
+    tenant_id: str | None = None,
+    accepted: Acceptance | None = None,
+) -> Iterator[Inputs]:
+    """What closing the month now rests on, by tenant_id; tenants who have a document of the month already are left out.
+
+    Raises PolicyError where the policy contradicts what was used or invoiced before.
+    """
+    known = _tenants(connection, month, tenant_id)
+    rated = _rated(connection, month)
+    corrections: dict[str, list[ClosedMonth]] = defaultdict(list)
+    currencies = {name: (tenant.currency, tenant.buyer.country) for name, tenant in known.items()}
+    for name, closed in months_to_correct(connection, month, now, policy, currencies):
+        corrections[name].append(closed)
+    used = _credits_used(connection, policy)
+    for name in sorted(known):
+        tenant = known[name]
+        if name in rated or name in corrections or tenant.is_customer:
+            yield Inputs(
+                tenant.buyer,
+                tenant.currency,
+                month,
+                now,
+                policy,
+                tenant.is_customer,
+                tuple(rated.get(name, ())),
+                tuple(corrections.get(name, ())),
+                used.get(name, {}),
+                accepted,
+            )
+
+
+def _tenants(connection: duckdb.DuckDBPyConnection, month: Month, tenant_id: str | None) -> dict[str, _Tenant]:
     rows = connection.execute(
         """
-        WITH names AS (
-            SELECT provider, account_id, max(name) AS name FROM staging.account_names GROUP BY provider, account_id
-        )
         SELECT
             tenant.tenant_id, tenant.name, tenant.country, tenant.billing_email, tenant.currency,
-            draft.provider, draft.account_id, coalesce(names.name, draft.account_id) AS account_name,
-            draft.line_item, draft.margin_rule_id, draft.quantity, draft.unit, draft.billed_exact
-        FROM billing.invoice_drafts AS draft
-        JOIN registry.tenants AS tenant ON tenant.tenant_id = draft.tenant_id
-        LEFT JOIN names ON names.provider = draft.provider AND names.account_id = draft.account_id
-        WHERE draft.month = $month
-            AND ($tenant::VARCHAR IS NULL OR draft.tenant_id = $tenant)
-            AND draft.tenant_id NOT IN (SELECT tenant_id FROM billing.invoices WHERE month = $month)
-        ORDER BY tenant.tenant_id, draft.provider, account_name, draft.account_id, draft.line_item, draft.margin_rule_id
-        """,
-        {"month": str(month), "tenant": tenant_id},
-    ).fetchall()
-    year = utc_day(now).year
-    number = _last_number(connection, year)
-    for _, group in groupby(map(_Draft._make, rows), key=lambda draft: draft.tenant_id):
-        drafts = list(group)
-        tenant = drafts[0]
-        if tenant.currency != "USD":
-            raise ConfigurationError(
-                f"Tenant {tenant.tenant_id} is invoiced in {tenant.currency}, and no exchange rate is known. "
-                "Set its currency to USD."
+            tenant.tenant_id IN (
+                SELECT tenant_id FROM registry.accounts
+                WHERE valid_from < $end AND (valid_until IS NULL OR valid_until > $start)
             )
-        number += 1
-        yield Invoice(
-            f"INV-{year}-{number:05d}",
-            Buyer(tenant.tenant_id, tenant.name, tenant.country, tenant.billing_email),
-            month,
-            tenant.currency,
-            now,
-            tuple(_line(position, draft) for position, draft in enumerate(drafts, start=1)),
-        )
+        FROM registry.tenants AS tenant
+        WHERE ($tenant::VARCHAR IS NULL OR tenant.tenant_id = $tenant)
+            AND tenant.tenant_id NOT IN (SELECT tenant_id FROM billing.documents WHERE month = $month)
+        """,
+        {"month": str(month), "tenant": tenant_id, "start": month.window.start, "end": month.window.end},
+    ).fetchall()
+    return {row[0]: _Tenant(Buyer(*row[:4]), row[4], row[5]) for row in rows}
 
 
-def _line(position: int, draft: _Draft) -> Line:
-    item = draft.line_item or "not itemised"
-    return Line(
-        position,
-        "usage",
-        f"{PROVIDER_NAMES[draft.provider]} · {draft.account_name} · {item}",
-        draft.provider,
-        draft.account_id,
-        draft.account_name,
-        draft.line_item,
-        draft.margin_rule_id,
-        draft.quantity,
-        draft.unit,
-        draft.billed_exact,
-        to_minor(draft.billed_exact, draft.currency),
-    )
+def _rated(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, list[RatedLine]]:
+    rows = connection.execute(
+        f"""
+        WITH names AS ({NAMES})
+        SELECT
+            draft.tenant_id, draft.provider, draft.account_id, draft.line_item, draft.margin_rule_id,
+            coalesce(names.name, draft.account_id) AS account_name, draft.quantity, draft.unit, draft.billed_exact
+        FROM billing.invoice_drafts AS draft
+        LEFT JOIN names ON names.provider = draft.provider AND names.account_id = draft.account_id
+        WHERE draft.month = $1
+        ORDER BY draft.tenant_id, draft.provider, account_name, draft.account_id, draft.line_item, draft.margin_rule_id
+        """,  # noqa: S608 - our own text
+        [str(month)],
+    ).fetchall()
+    found: dict[str, list[RatedLine]] = defaultdict(list)
+    for tenant_id, provider, account_id, line_item, rule_id, *rest in rows:
+        found[tenant_id].append(RatedLine(LineKey(provider, account_id, line_item, rule_id), *rest))
+    return found
 
 
-def _last_number(connection: duckdb.DuckDBPyConnection, year: int) -> int:
+def _credits_used(connection: duckdb.DuckDBPyConnection, policy: Policy) -> dict[str, dict[str, Decimal]]:
+    currencies = {(credit.tenant, credit.id): credit.currency or policy.currency for credit in policy.credits}
     rows = connection.execute(
         """
-        SELECT coalesce(max(CAST(split_part(invoice_number, '-', 3) AS INTEGER)), 0)
-        FROM billing.invoices WHERE invoice_number LIKE $1
-        """,
-        [f"INV-{year}-%"],
+        SELECT tenant_id, credit_id, currency, sum(used) FROM billing.credit_uses
+        GROUP BY tenant_id, credit_id, currency ORDER BY ALL
+        """
     ).fetchall()
-    return int(rows[0][0])
+    found: dict[str, dict[str, Decimal]] = defaultdict(dict)
+    for tenant_id, credit_id, currency, used in rows:
+        if currencies.get((tenant_id, credit_id), currency) != currency:
+            raise PolicyError(
+                f"The credit {credit_id!r} of {tenant_id} was used in {currency} already and cannot change its "
+                "currency. Give what is left of it a new id in the policy."
+            )
+        found[tenant_id][credit_id] = used
+    return found

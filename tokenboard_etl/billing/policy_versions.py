@@ -47,10 +47,13 @@ def sha256_in_use(connection: duckdb.DuckDBPyConnection) -> str:
 
 def policy_in_use(connection: duckdb.DuckDBPyConnection) -> PolicyFile:
     """The same version, read from what was kept of it."""
-    rows = connection.execute(
-        "SELECT content FROM policy.versions WHERE policy_sha256 = $1", [sha256_in_use(connection)]
-    ).fetchall()
-    return parse_policy(str(rows[0][0]).encode(), "the policy used last")
+    return policy_of(connection, sha256_in_use(connection))
+
+
+def policy_of(connection: duckdb.DuckDBPyConnection, sha256: str) -> PolicyFile:
+    """A version that was ever used, read from what was kept of it."""
+    rows = connection.execute("SELECT content FROM policy.versions WHERE policy_sha256 = $1", [sha256]).fetchall()
+    return parse_policy(str(rows[0][0]).encode(), f"the policy {sha256[:12]}, used before")
 
 
 def _insert_rules(connection: duckdb.DuckDBPyConnection, file: PolicyFile) -> None:

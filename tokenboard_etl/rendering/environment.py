@@ -28,6 +28,7 @@ def environment() -> jinja2.Environment:
     templates.filters["money"] = lambda minor, currency: format_minor(minor, currency, LOCALE)
     templates.filters["quantity"] = _quantity
     templates.filters["day"] = _day
+    templates.filters["rate"] = _rate
     return templates
 
 
@@ -37,3 +38,8 @@ def _quantity(value: Decimal | None) -> str:
 
 def _day(value: date | datetime) -> str:
     return format_date(value, format="long", locale=LOCALE)
+
+
+def _rate(value: Decimal) -> str:
+    """Every digit that tells something."""
+    return format_decimal(value.normalize(), locale=LOCALE, decimal_quantization=False)

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from tokenboard_etl.billing.invoice import PROVIDER_NAMES, Invoice, Line, Rendered
+from tokenboard_etl.billing.invoice import (
+    ADJUSTMENT,
+    CREDIT,
+    CREDIT_NOTE,
+    FEE,
+    MINIMUM,
+    PROVIDER_NAMES,
+    USAGE,
+    Invoice,
+    Line,
+    Rendered,
+)
 from tokenboard_etl.errors import CheckFailed
 from tokenboard_etl.files import write_atomically
 from tokenboard_etl.rendering.environment import environment
@@ -17,32 +28,48 @@ TEMPLATE = "invoice/v1.html"
 
 @dataclass(frozen=True)
 class Group:
-    """The lines of one account, as they stand together on paper."""
+    """Lines that stand together on paper under one heading."""
 
-    provider: str
-    account_name: str
+    heading: str
+    name: str
     lines: tuple[Line, ...]
+
+    @property
+    def is_usage(self) -> bool:
+        """Whether its lines have quantities."""
+        return self.lines[0].kind == USAGE
 
     @property
     def subtotal_minor(self) -> int:
         return sum(line.amount_minor for line in self.lines)
 
 
+HEADINGS = {
+    FEE: "Fees and commitments",
+    MINIMUM: "Fees and commitments",
+    ADJUSTMENT: "Corrections of earlier months",
+    CREDIT: "Credits",
+    CREDIT_NOTE: "Credited lines",
+}
+
+
 def render_invoice(invoice: Invoice) -> Rendered:
     """The document as UTF-8 HTML: no script, no external resource."""
-    groups = [
-        Group(PROVIDER_NAMES[provider], name, tuple(lines))
-        for (provider, _, name), lines in groupby(
-            invoice.lines, key=lambda line: (line.provider, line.account_id, line.account_name)
-        )
-    ]
+    groups = [Group(heading, name, tuple(lines)) for (heading, _, name), lines in groupby(invoice.lines, key=_place)]
     html = environment().get_template(TEMPLATE).render(invoice=invoice, groups=groups)
     return Rendered(html.encode(), TEMPLATE)
 
 
-def invoice_path(reports: Path, invoice: Invoice) -> Path:
-    """reports/<month>/<tenant_id>/<number>.html; both parts are made of safe characters."""
-    return reports / str(invoice.month) / invoice.buyer.tenant_id / f"{invoice.number}.html"
+def _place(line: Line) -> tuple[str, str, str]:
+    """Heading, what tells the group from others, and the name beside the heading."""
+    if line.kind == USAGE:
+        return PROVIDER_NAMES[line.provider], line.account_id, line.account_name
+    return HEADINGS[line.kind], "", ""
+
+
+def document_path(reports: Path, month: str, tenant_id: str, number: str) -> Path:
+    """reports/<month>/<tenant_id>/<number>.html; all parts are made of safe characters."""
+    return reports / month / tenant_id / f"{number}.html"
 
 
 def write_invoice(reports: Path, invoice: Invoice, issued_sha256: str) -> Path:
@@ -50,7 +77,7 @@ def write_invoice(reports: Path, invoice: Invoice, issued_sha256: str) -> Path:
 
     Raises CheckFailed rather than writing anything else under an issued number.
     """
-    path = invoice_path(reports, invoice)
+    path = document_path(reports, str(invoice.month), invoice.buyer.tenant_id, invoice.number)
     if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == issued_sha256:
         return path
     rendered = render_invoice(invoice)

@@ -83,9 +83,13 @@ def run_checks(connection: duckdb.DuckDBPyConnection, checks: Sequence[Check] | 
 
 def refuse_violations(findings: Sequence[Finding]) -> None:
     """Raises CheckFailed if a blocking check found anything."""
-    failed = [str(finding) for finding in findings if not finding.passed and finding.check.blocking]
-    if failed:
+    if failed := blocking_failures(findings):
         raise violations_found(failed)
+
+
+def blocking_failures(findings: Sequence[Finding]) -> list[str]:
+    """What the blocking checks found, readable."""
+    return [str(finding) for finding in findings if not finding.passed and finding.check.blocking]
 
 
 def violations_found(findings: Sequence[str]) -> CheckFailed:

@@ -46,11 +46,16 @@ def build_table(connection: duckdb.DuckDBPyConnection, name: str) -> int:
 
     Other tables it reads are taken as they are.
     """
-    behind = _behind(name)
     with transaction(connection):
-        for model in models_in_order():
-            if model.name == name or (model.name in behind and model.schema == "staging"):
-                _build(connection, model, (), whole=False)
+        return build_table_within(connection, name)
+
+
+def build_table_within(connection: duckdb.DuckDBPyConnection, name: str) -> int:
+    """The same inside the caller's transaction."""
+    behind = _behind(name)
+    for model in models_in_order():
+        if model.name == name or (model.name in behind and model.schema == "staging"):
+            _build(connection, model, (), whole=False)
     return row_count(connection, name)
 
 

@@ -4,7 +4,8 @@
 -- owner: team:billing
 -- A binding of the API key goes before one of the project. Bindings do not overlap (check), so every row stays one.
 -- A tenant's own account is no cost of ours (billing.own_account_costs). A month that is closed for a tenant keeps the
--- version it was closed under; all others have the one in use.
+-- version it was closed under; all others have the one in use. In such a month a key that was bound after closing takes
+-- nothing from the project's tenant, who was invoiced for it; what nobody had goes to whoever is bound.
 -- column usage_date: UTC day of the cost.
 -- column tenant_id: Who pays; NULL where nobody is bound.
 -- column provider: openai or openrouter.
@@ -24,7 +25,13 @@ WITH bound AS (
         costs.usage_date, costs.provider, costs.connection_id, costs.account_id, costs.api_key_id, costs.line_item,
         costs.model, costs.quantity, costs.quantity_unit, costs.cost_usd, costs.load_id,
         strftime(costs.usage_date, '%Y-%m') AS month,
-        coalesce(by_key.tenant_id, by_account.tenant_id) AS tenant_id
+        CASE
+            WHEN by_account.tenant_id IS NOT NULL
+                AND by_key.bound_at > coalesce(account_for_one.closed_at, account_for_all.closed_at)
+                AND by_account.bound_at <= coalesce(account_for_one.closed_at, account_for_all.closed_at)
+                THEN by_account.tenant_id
+            ELSE coalesce(by_key.tenant_id, by_account.tenant_id)
+        END AS tenant_id
     FROM staging.costs AS costs
     LEFT JOIN registry.accounts AS by_key
         ON by_key.provider = costs.provider
@@ -38,6 +45,11 @@ WITH bound AS (
         AND by_account.account_id = costs.account_id
         AND by_account.valid_from <= costs.usage_date
         AND (by_account.valid_until IS NULL OR costs.usage_date < by_account.valid_until)
+    LEFT JOIN billing.closed_months AS account_for_one
+        ON account_for_one.month = strftime(costs.usage_date, '%Y-%m')
+        AND account_for_one.tenant_id = by_account.tenant_id
+    LEFT JOIN billing.closed_months AS account_for_all
+        ON account_for_all.month = strftime(costs.usage_date, '%Y-%m') AND account_for_all.tenant_id IS NULL
     WHERE costs.connection_id NOT IN (SELECT connection_id FROM registry.connections WHERE tenant_id IS NOT NULL)
 )
 SELECT

@@ -1,0 +1,167 @@
+"""Numbers have no gap and no duplicate: eight processes at once, and kill -9 after any statement."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import shutil
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from billing.killed import Action, close_june, credit_the_first, run_and_die, statements_of
+from billing.months import JUNE, MAY, close, months_on_disk, policy, rate, register, use
+from tokenboard_etl.documents import altered_documents
+from tokenboard_etl.errors import PolicyError, WrongUse
+from tokenboard_etl.warehouse.checks import all_checks, refuse_violations, run_checks
+from tokenboard_etl.warehouse.connection import open_warehouse
+
+TENANTS = ("acme", "beta", "gamma")
+POLICY = policy(
+    fees=[{"id": "fee", "description": "Platform fee", "amount": "9.99", "from": "2026-01-01"}],
+    credits=[
+        {"id": f"gift-{name}", "tenant": name, "kind": "promotional", "amount": "30", "from": "2026-01-01"}
+        for name in TENANTS
+    ],
+    taxes=[{"id": "vat", "name": "VAT", "percent": "19", "from": "2026-01-01"}],
+)
+OF_INVOICES = [check for check in all_checks() if check.table == "billing.invoices"]
+RECORDS = ("documents", "invoice_lines", "invoice_taxes", "credit_uses", "issues", "closed_months")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """May invoiced and restated, June to be closed: adjustments, fees, credits and tax in one transaction."""
+    path = tmp_path_factory.mktemp("prepared") / "warehouse.duckdb"
+    with months_on_disk(path) as connection:
+        use(connection, POLICY)
+        for position, tenant in enumerate(TENANTS, start=1):
+            register(connection, tenant)
+            rate(connection, tenant, MAY, {"a": Decimal(10 * position)})
+        close(connection, MAY)
+        for position, tenant in enumerate(TENANTS, start=1):
+            rate(connection, tenant, MAY, {"a": Decimal(11 * position)})
+            rate(connection, tenant, JUNE, {"a": Decimal(position), "b": Decimal("0.005")})
+    return path
+
+
+def copied(prepared: Path, folder: Path) -> Path:
+    folder.mkdir()
+    return Path(shutil.copyfile(prepared, folder / "warehouse.duckdb"))
+
+
+def records(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[object, ...]]]:
+    return {name: connection.execute(f"FROM billing.{name} ORDER BY ALL").fetchall() for name in RECORDS}
+
+
+def killed_after(statements: Sequence[int] | None, action: Action, prepared: Path, folder: Path) -> int:
+    """Kills the action after each of the statements, then runs it again; everything must be as if never killed."""
+    undisturbed = copied(prepared, folder / "undisturbed")
+    total, flushed = statements_of(action, undisturbed, folder / "undisturbed" / "reports")
+    with open_warehouse(undisturbed) as connection:
+        expected = records(connection)
+    with open_warehouse(prepared) as connection:
+        before = records(connection)
+    assert expected != before
+    some = [*flushed[:2], *(each % total + 1 for each in statements or ())]
+    for statement in range(1, total + 1) if statements is None else dict.fromkeys(some):
+        path = copied(prepared, folder / f"killed-{statement}")
+        reports = path.parent / "reports"
+        run_and_die(action, path, reports, statement)
+        with open_warehouse(path) as connection:
+            left = records(connection)
+            assert left in (before, expected), f"half an issue after statement {statement}"
+            if left == before:
+                action(connection, reports)
+            assert altered_documents(connection, reports) == []  # and what is missing is written
+            assert records(connection) == expected
+            refuse_violations(run_checks(connection, OF_INVOICES))
+            files = {file.stem for file in reports.rglob("*.html")}
+            assert files == {row[0] for row in expected["documents"]}
+        shutil.rmtree(path.parent)
+    return total
+
+
+ACTIONS = pytest.mark.parametrize("action", [close_june, credit_the_first])
+
+
+@pytest.mark.slow
+@ACTIONS
+def test_an_issue_killed_after_some_statements_is_whole_or_not_there(
+    action: Action, prepared: Path, tmp_path: Path
+) -> None:
+    sample = random.Random(7).sample(range(1000), 2)
+    assert killed_after([*sample, -1], action, prepared, tmp_path) > 12
+
+
+@pytest.mark.chaos
+@ACTIONS
+def test_an_issue_killed_after_every_statement_is_whole_or_not_there(
+    action: Action, prepared: Path, tmp_path: Path
+) -> None:
+    killed_after(None, action, prepared, tmp_path)
+
+
+def _close_one(path: Path, tenant: str) -> None:
+    with open_warehouse(path) as connection:
+        close(connection, MAY, tenant)
+
+
+@pytest.mark.slow
+def test_eight_processes_that_issue_at_once_leave_no_gap_and_no_duplicate(tmp_path: Path) -> None:
+    path, tenants = tmp_path / "warehouse.duckdb", [f"t{number}" for number in range(6)]
+    with months_on_disk(path) as connection:
+        for tenant in tenants:
+            register(connection, tenant)
+            rate(connection, tenant, MAY, {"a": Decimal(1)})
+    processes = [
+        multiprocessing.get_context("spawn").Process(target=_close_one, args=(path, tenant))
+        for tenant in [*tenants, *tenants[:2]]
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * 8
+    with open_warehouse(path) as connection:
+        numbers = connection.execute("SELECT invoice_number, tenant_id FROM billing.documents ORDER BY 1").fetchall()
+        refuse_violations(run_checks(connection, OF_INVOICES))
+    assert [number for number, _ in numbers] == [f"INV-2026-{position:05d}" for position in range(1, 7)]
+    assert sorted(tenant for _, tenant in numbers) == tenants
+
+
+def test_a_file_that_was_changed_is_found_and_one_that_is_missing_comes_back(prepared: Path, tmp_path: Path) -> None:
+    path = copied(prepared, tmp_path / "home")
+    with open_warehouse(path) as connection:
+        assert altered_documents(connection, tmp_path) == []
+        first, second, _ = sorted(tmp_path.glob("2026-05/*/*.html"))
+        content = first.read_bytes()
+        first.unlink()
+        second.write_bytes(content)
+        (said,) = altered_documents(connection, tmp_path)
+        assert first.read_bytes() == content
+        assert second.stem in said
+
+
+def test_a_number_is_never_printed_twice_and_a_series_is_one_sellers(prepared: Path, tmp_path: Path) -> None:
+    path = copied(prepared, tmp_path / "home")
+    with open_warehouse(path) as connection:
+        use(connection, policy(invoice={"number": "RE-{year}-{number:03d}"}))
+        assert [each.number for each in close(connection, JUNE, "acme")] == ["RE-2026-001"]
+        named = {"seller": {"name": "Example GmbH"}}
+        use(connection, policy(**named))
+        assert [each.number for each in close(connection, JUNE, "beta")] == ["INV-2026-00004"]
+        use(connection, policy(seller={"name": "Another GmbH"}))
+        with pytest.raises(PolicyError, match="INV-2026-# are those of Example GmbH"):
+            close(connection, JUNE, "gamma")
+        with pytest.raises(WrongUse, match="no tenant"):
+            close(connection, JUNE, "nobody")
+        refuse_violations(run_checks(connection, OF_INVOICES))
+        issued = records(connection)
+        use(connection, policy(invoice={"number": "INV-{year}-0000{number}"}, **named))
+        with pytest.raises(PolicyError, match="INV-2026-00001 was given in another series"):
+            close(connection, JUNE, "gamma")
+        assert records(connection) == issued
