@@ -1,14 +1,15 @@
-"""Versions of the policy in the warehouse: each is kept as it was, with its margins, and can rate again at any time."""
+"""Versions of the policy in the warehouse: each is kept as it was, with its rules, and can rate again at any time."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import duckdb
 
 from tokenboard_etl.billing.policy_file import PolicyFile, parse_policy
 from tokenboard_etl.billing.policy_globs import to_like
-from tokenboard_etl.billing.policy_rules import Margin
+from tokenboard_etl.billing.policy_rules import Category, FallbackPrice, Margin
 from tokenboard_etl.tenants.registry import rerate_open_months
 from tokenboard_etl.warehouse.connection import transaction
 
@@ -20,20 +21,21 @@ def record_policy(connection: duckdb.DuckDBPyConnection, file: PolicyFile, now: 
 
     Months that are not closed will be rated again; closed ones keep the version they were closed under.
     """
-    if sha256_in_use(connection) == file.sha256:
-        return False
+    is_new = sha256_in_use(connection) != file.sha256
     with transaction(connection):
         known = connection.execute(
             "SELECT count(*) FROM policy.versions WHERE policy_sha256 = $1", [file.sha256]
         ).fetchall()
         if known == [(0,)]:
             connection.execute("INSERT INTO policy.versions VALUES ($1, $2, $3)", [file.sha256, file.content, now])
-            _insert_margins(connection, file)
-        connection.execute(
-            "INSERT INTO policy.uses SELECT max(use_no) + 1, $1, $2 FROM policy.uses", [file.sha256, now]
-        )
-        rerate_open_months(connection)
-    return True
+            _append(connection, "policy.margins", file, [_margin(each) for each in file.policy.margins])
+        if is_new:
+            connection.execute(
+                "INSERT INTO policy.uses SELECT max(use_no) + 1, $1, $2 FROM policy.uses", [file.sha256, now]
+            )
+        if _complete_versions(connection) or is_new:
+            rerate_open_months(connection)
+    return is_new
 
 
 def sha256_in_use(connection: duckdb.DuckDBPyConnection) -> str:
@@ -50,15 +52,50 @@ def policy_in_use(connection: duckdb.DuckDBPyConnection) -> PolicyFile:
     return parse_policy(str(rows[0][0]).encode(), "the policy used last")
 
 
-def _insert_margins(connection: duckdb.DuckDBPyConnection, file: PolicyFile) -> None:
-    rows = connection.appender("policy.margins")
-    rows.append_rows([(file.sha256, *_row(margin)) for margin in file.policy.margins])
-    rows.flush()
+def _complete_versions(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Writes the rules that versions have no rows of: new ones, and those from before there were these tables."""
+    bare = connection.execute(
+        """
+        SELECT policy_sha256, content FROM policy.versions
+        WHERE policy_sha256 NOT IN (SELECT policy_sha256 FROM policy.categories)
+            AND policy_sha256 NOT IN (SELECT policy_sha256 FROM policy.fallback_prices)
+        """
+    ).fetchall()
+    for sha256, content in bare:
+        file = parse_policy(str(content).encode(), "a policy used before")._replace(sha256=sha256)
+        rules = file.policy.categories
+        _append(connection, "policy.categories", file, [_category(*each) for each in enumerate(rules, start=1)])
+        _append(connection, "policy.fallback_prices", file, [_fallback(each) for each in file.policy.fallback_prices])
+    return bool(bare)
 
 
-def _row(margin: Margin) -> tuple[object, ...]:
+def _append(
+    connection: duckdb.DuckDBPyConnection, table: str, file: PolicyFile, rows: Iterable[tuple[object, ...]]
+) -> None:
+    appender = connection.appender(table)
+    appender.append_rows([(file.sha256, *row) for row in rows])
+    appender.flush()
+
+
+def _margin(margin: Margin) -> tuple[object, ...]:
     patterns: list[str | None] = []
     for name in _MATCHED:
         pattern = getattr(margin, name)
-        patterns += [pattern, None if pattern is None else to_like(pattern)]
+        patterns += [pattern, _like(pattern)]
     return (margin.id, margin.factor, margin.precedence, margin.valid_from, margin.valid_until, *patterns)
+
+
+def _category(position: int, rule: Category) -> tuple[object, ...]:
+    patterns = [_like(pattern) for pattern in (rule.api_key, rule.project, rule.model)]
+    over = rule.over_tokens_per_request
+    needs_usage = over is not None or not any(patterns)
+    return (position, rule.id, rule.category, rule.valid_from, rule.valid_until, over, *patterns, needs_usage)
+
+
+def _fallback(price: FallbackPrice) -> tuple[object, ...]:
+    facts = (price.id, price.category, price.unit, price.usd, price.precedence, price.valid_from, price.valid_until)
+    return (*facts, _like(price.tenant))
+
+
+def _like(pattern: str | None) -> str | None:
+    return None if pattern is None else to_like(pattern)
