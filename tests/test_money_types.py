@@ -37,6 +37,9 @@ WHERE_JSON_HAS_NO_AMOUNTS = {
     ("providers/sandbox/control.py", "add_faults"),
 }
 
+WHERE_WHOLE_NUMBERS_ARE_DIVIDED = {"billing.operation_costs"}
+"""`//` of integers stays an integer; of decimals it would be a float, which the types of the columns would show."""
+
 
 def walk_with_owner(tree: ast.AST, owner: str = "<module>") -> Iterator[tuple[str, ast.AST]]:
     """Each node with the function or class it stands in."""
@@ -84,6 +87,8 @@ def test_json_with_amounts_is_never_read_through_floats() -> None:
 @pytest.mark.parametrize("path", sorted(SQL_ROOT.rglob("*.sql")), ids=lambda path: f"{path.parent.name}.{path.stem}")
 def test_sql_neither_divides_nor_averages_nor_names_a_binary_type(path: object) -> None:
     code = re.sub(r"--.*|'[^']*'", "", path.read_text())
+    if f"{path.parent.name}.{path.stem}" in WHERE_WHOLE_NUMBERS_ARE_DIVIDED:
+        code = code.replace("//", "")
     assert re.findall(r"\bDOUBLE\b|\bFLOAT\b|\bREAL\b|\bavg\(|/", code, re.IGNORECASE) == []
 
 

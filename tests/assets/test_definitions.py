@@ -19,10 +19,14 @@ from tokenboard_etl.warehouse.sql_files import models_in_order
 ROOT = Path(__file__).parents[2]
 
 KEYS = [
+    "billing/categories",
+    "billing/category_costs",
     "billing/charges",
     "billing/invoice_drafts",
     "billing/invoice_lines",
     "billing/invoices",
+    "billing/job_costs",
+    "billing/operation_costs",
     "billing/own_account_costs",
     "billing/price_variance",
     "billing/rates",
@@ -53,6 +57,7 @@ KEYS = [
     "ops/account_names",
     "ops/accounts",
     "ops/admin_keys",
+    "ops/operations",
     "ops/settle_times",
     "ops/source_days",
     "ops/spend_limits",
@@ -82,13 +87,17 @@ KEYS = [
     "registry/tenants",
     "reports/invoices",
     "staging/account_names",
+    "staging/bound_costs",
     "staging/costs",
+    "staging/estimated_costs",
+    "staging/fallback_costs",
     "staging/openai_costs",
     "staging/openrouter_costs",
     "staging/price_cards",
     "staging/price_names",
     "staging/priced_completions",
     "staging/provider_totals",
+    "staging/request_sizes",
     "staging/tenant_costs",
     "staging/tenant_margins",
     "usage/completions",
@@ -126,7 +135,13 @@ def test_lineage_is_read_from_the_sql() -> None:
         return {key.to_user_string() for key in graph.get(dg.AssetKey([schema, table])).parent_keys}
 
     assert parents("billing", "charges") == {"staging/tenant_costs", "billing/rates"}
-    assert parents("staging", "tenant_costs") == {"staging/costs", "registry/accounts", "registry/connections"}
+    assert parents("staging", "tenant_costs") == {
+        "staging/bound_costs",
+        "staging/fallback_costs",
+        "billing/categories",
+    }
+    accounts = {"registry/accounts", "registry/connections"}
+    assert parents("staging", "bound_costs") == {"staging/costs", "staging/estimated_costs", *accounts}
 
 
 def test_every_model_is_documented_and_keyed() -> None:
