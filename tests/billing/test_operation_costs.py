@@ -50,7 +50,7 @@ def operation(number: int, tenant: str, kind: str, tokens: int | None, quantity:
         "tenant_id": tenant,
         "job_id": "",
         "job_title": None,
-        "candidate": None,
+        "candidate_sha256": None,
         "tokens": tokens,
         "quantity": Decimal(quantity),
         "unit": UNITS.get(kind, "cvs"),

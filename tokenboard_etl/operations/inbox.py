@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import duckdb
 
+from tokenboard_etl.errors import ConfigurationError
 from tokenboard_etl.operations.formats import READERS, Row, UnreadableFile, read_rows
 from tokenboard_etl.operations.operation import Operation, UnfitRow, parse_operation
 from tokenboard_etl.operations.store import Reject, insert_new, is_known, known_tenants, record_reading
@@ -106,9 +107,13 @@ def _add(fit: dict[str, tuple[int, Operation]], row: Row, tenants: frozenset[str
 
 def _files(folder: Path) -> Iterator[_File]:
     """The files that are to be read. Hidden ones and other endings are somebody's work in progress."""
-    if not folder.is_dir():
+    try:
+        paths = sorted(folder.iterdir())
+    except FileNotFoundError:
         return
-    for path in sorted(folder.iterdir()):
+    except OSError as error:
+        raise ConfigurationError(f"Cannot read the inbox {folder}: {error.strerror}.") from None
+    for path in paths:
         suffix = path.suffix.lower()
         if suffix in READERS and not path.name.startswith("."):
             shown = _shown(path.name)
@@ -127,18 +132,21 @@ def _read(path: Path) -> bytes | None:
     """A regular file's bytes; None for one that changes meanwhile. Links and devices are not followed."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            before = os.fstat(descriptor)
+            if not stat.S_ISREG(before.st_mode):
+                raise UnreadableFile("it is no regular file")
+            if before.st_size > MAX_BYTES:
+                raise UnreadableFile(f"it is larger than {MAX_BYTES // 2**20} MB; split it")
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                content = file.read(MAX_BYTES + 1)
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise UnreadableFile(f"it cannot be opened: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            raise UnreadableFile("it is no regular file")
-        if before.st_size > MAX_BYTES:
-            raise UnreadableFile(f"it is larger than {MAX_BYTES // 2**20} MB; split it")
-        content = file.read(MAX_BYTES + 1)
-        after = os.fstat(descriptor)
+        raise UnreadableFile(f"it cannot be read: {error.strerror}") from None
     same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
     return content if same and len(content) == before.st_size else None
 

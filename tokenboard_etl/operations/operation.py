@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tokenboard_etl.billing.policy_fields import Name, Text
 
@@ -40,12 +40,6 @@ def _quantity(text: str) -> Decimal:
     return Decimal(text)
 
 
-def _storable(text: str) -> str:
-    if any("\ud800" <= char <= "\udfff" or char == "\0" for char in text):  # half a character, from JSON
-        raise ValueError("holds what is no character")
-    return text
-
-
 def _yes_or_no(text: str) -> bool:
     if text not in ("true", "false"):
         raise ValueError("is neither true nor false")
@@ -63,7 +57,7 @@ class Operation(BaseModel):
     tenant_id: Name
     job_id: Text | Literal[""] = ""
     job_title: Text | None = None
-    candidate: Annotated[str, Field(max_length=500), AfterValidator(_storable)] | None = None
+    candidate: Annotated[str, Field(max_length=500)] | None = None
     tokens: Annotated[int, BeforeValidator(_tokens)] | None = None
     quantity: Annotated[Decimal, BeforeValidator(_quantity)]
     unit: Literal["cvs", "questions", "minutes"]

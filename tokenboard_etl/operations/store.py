@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -12,7 +13,8 @@ from tokenboard_etl.operations.operation import COLUMNS, Operation
 from tokenboard_etl.periods import utc_day
 from tokenboard_etl.warehouse.load import mark_months
 
-_STATED = ", ".join(COLUMNS)
+_STATED = ", ".join(COLUMNS).replace("candidate", "candidate_sha256")
+"""The columns of the table that a row states, in the order of its fields."""
 
 
 class Reject(NamedTuple):
@@ -50,10 +52,7 @@ def insert_new(
     )
     appender = connection.appender("incoming_operations")
     appender.append_rows(
-        [
-            (number, *(getattr(operation, name) for name in COLUMNS), utc_day(operation.occurred_at))
-            for number, operation in operations
-        ]
+        [(number, *_values(operation), utc_day(operation.occurred_at)) for number, operation in operations]
     )
     appender.flush()
     conflicts = connection.execute(
@@ -81,6 +80,13 @@ def insert_new(
     mark_months(connection, {month for (month,) in months})
     reason = "operation_id: it is loaded already, with other content, which stays"
     return int(inserted[0][0]), [Reject(number, reason) for (number,) in conflicts]
+
+
+def _values(operation: Operation) -> list[object]:
+    """In the place of the candidate a hash: a dropped table's bytes can outlive it in a copy of the file."""
+    name = operation.candidate
+    hashed = name and hashlib.sha256(f"{operation.tenant_id}\n{name}".encode()).hexdigest()
+    return [hashed if column == "candidate" else getattr(operation, column) for column in COLUMNS]
 
 
 def record_reading(

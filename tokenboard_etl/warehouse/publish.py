@@ -23,7 +23,7 @@ INTRADAY = "usage.intraday"
 """Replaced every few minutes, so it has a small file of its own and is not part of the large one."""
 
 _PERSONAL = frozenset({"ops.operations", "ops.operation_files", "ops.operation_rejects"})
-"""They name candidates, or files named after some; what operations cost is in billing.operation_costs."""
+"""What they are about are persons; what operations cost is in billing.operation_costs."""
 
 _NOT_PUBLISHED = frozenset({"ops.dirty_months", "ops.clock", INTRADAY, *_PERSONAL})
 

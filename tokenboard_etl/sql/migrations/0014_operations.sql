@@ -55,14 +55,14 @@ CREATE TABLE ops.operations (
     tenant_id VARCHAR NOT NULL,
     job_id VARCHAR NOT NULL,
     job_title VARCHAR,
-    candidate VARCHAR,
+    candidate_sha256 VARCHAR,
     tokens BIGINT,
     quantity DECIMAL(18, 6) NOT NULL,
     unit VARCHAR NOT NULL,
     success BOOLEAN NOT NULL,
     loaded_at TIMESTAMPTZ NOT NULL
 );
-COMMENT ON TABLE ops.operations IS 'One row per operation an application told of. Rows are only ever inserted; never published, because of the candidates.';
+COMMENT ON TABLE ops.operations IS 'One row per operation an application told of. Rows are only ever inserted; not published.';
 COMMENT ON COLUMN ops.operations.operation_id IS 'The application''s own id; the first row that bears it is the one that counts.';
 COMMENT ON COLUMN ops.operations.type IS 'Kind of operation: the name of a category of the policy.';
 COMMENT ON COLUMN ops.operations.occurred_at IS 'When it was done.';
@@ -70,7 +70,7 @@ COMMENT ON COLUMN ops.operations.usage_date IS 'The UTC day of that.';
 COMMENT ON COLUMN ops.operations.tenant_id IS 'For whom.';
 COMMENT ON COLUMN ops.operations.job_id IS 'The application''s id of the job it was done for; empty for none.';
 COMMENT ON COLUMN ops.operations.job_title IS 'The job''s title at that time.';
-COMMENT ON COLUMN ops.operations.candidate IS 'Whom it was about. Personal data.';
+COMMENT ON COLUMN ops.operations.candidate_sha256 IS 'SHA-256 of tenant_id, a line feed and whom it was about; the name itself is not kept; NULL for none.';
 COMMENT ON COLUMN ops.operations.tokens IS 'Tokens it used, input and output; NULL where the application does not say.';
 COMMENT ON COLUMN ops.operations.quantity IS 'How much was done, in unit.';
 COMMENT ON COLUMN ops.operations.unit IS 'cvs, questions or minutes.';
