@@ -17,6 +17,7 @@ from assets.intraday import land_intraday, load_intraday
 from assets.invoices import close_month
 from assets.maintenance import rebuild
 from assets.models import models, records
+from assets.operations import operations
 from assets.prices import prices
 from assets.publishing import published
 from assets.resources import Surroundings
@@ -27,6 +28,7 @@ def definitions(surroundings: Surroundings) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             prices,
+            operations,
             *extraction_assets(),
             models,
             *records,

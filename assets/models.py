@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.operations import OPERATIONS
 from assets.prices import PRICES
 from assets.resources import Surroundings
 from assets.tables import asset_key, column_schema
@@ -28,7 +29,7 @@ def model_spec(model: SqlFile) -> dg.AssetSpec:
     known = {raw_table(provider, report) for provider, report in REPORTS}
     if model.name == INTRADAY:
         known |= {raw_table(report.provider, report.name) for report in LIVE}
-    known |= {other.name for other in models_in_order()} | {*RECORDS, PRICES}
+    known |= {other.name for other in models_in_order()} | {*RECORDS, PRICES, OPERATIONS}
     return dg.AssetSpec(
         asset_key(model.name),
         deps=[asset_key(source) for source in sorted(sources_of(model.name) & known)],

@@ -74,7 +74,7 @@ def findings(suspicious: object) -> set[tuple[str, str]]:
     return found
 
 
-WHERE_WHOLE_NUMBERS_ARE_DIVIDED = {"budget_limits", "budgets", "gross_margins"}
+WHERE_WHOLE_NUMBERS_ARE_DIVIDED = {"budget_limits", "budgets", "gross_margins", "operation_costs"}
 """Models with `//`, which is exact for integers and a DOUBLE for decimals: what they divide is cast to HUGEINT."""
 
 

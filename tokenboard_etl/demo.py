@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from tokenboard_etl.files import write_atomically
 from tokenboard_etl.money import exact, format_usd
 from tokenboard_etl.periods import Month, Window, utc_day
+from tokenboard_etl.providers.sandbox.operations import operations_csv
 from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sandbox
 from tokenboard_etl.settings import Settings, load_settings
 from tokenboard_etl.tenants.csv_import import import_tenants
@@ -39,6 +42,7 @@ def run_demo(outer: Settings) -> Group:
         today = utc_day(settings.now)
         closing = Month.of(today).previous().previous()
         _import_tenants(sandbox, settings)
+        _drop_operations(sandbox, settings, closing)
         run_nightly(settings, Window(closing.first, today))
         run_month_close(settings, closing)
     return _summary(settings, closing)
@@ -52,6 +56,14 @@ def _import_tenants(sandbox: RunningSandbox, settings: Settings) -> None:
         path = Path(folder) / "tenants.csv"
         path.write_text(sandbox.world.tenants_csv())
         import_tenants(warehouse, path, settings.now)
+
+
+def _drop_operations(sandbox: RunningSandbox, settings: Settings, month: Month) -> None:
+    """What an application would have left in the inbox: a week's operations of two tenants."""
+    world = sandbox.world
+    week = [month.first + timedelta(days=number) for number in range(7)]
+    text = operations_csv(world.seed, world.tenants[:2], week)
+    write_atomically(settings.operations_inbox_path / "demo.csv", text.encode())
 
 
 def _summary(settings: Settings, closed: Month) -> Group:

@@ -171,6 +171,10 @@ class Settings(BaseSettings):
         return self.home / "landing"
 
     @property
+    def operations_inbox_path(self) -> Path:
+        return self.home / "inbox" / "operations"
+
+    @property
     def reports_path(self) -> Path:
         return self.home / "reports"
 

@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 KEYS = [
     "billing/budget_limits",
     "billing/budgets",
+    "billing/categories",
+    "billing/category_costs",
     "billing/charges",
     "billing/corrections_due",
     "billing/credit_uses",
@@ -30,6 +32,8 @@ KEYS = [
     "billing/invoice_lines",
     "billing/invoice_taxes",
     "billing/invoices",
+    "billing/job_costs",
+    "billing/operation_costs",
     "billing/own_account_costs",
     "billing/price_variance",
     "billing/rates",
@@ -60,6 +64,7 @@ KEYS = [
     "ops/account_names",
     "ops/accounts",
     "ops/admin_keys",
+    "ops/operations",
     "ops/settle_times",
     "ops/source_days",
     "ops/spend_limits",
@@ -89,7 +94,10 @@ KEYS = [
     "registry/tenants",
     "reports/invoices",
     "staging/account_names",
+    "staging/bound_costs",
     "staging/costs",
+    "staging/estimated_costs",
+    "staging/fallback_costs",
     "staging/first_documents",
     "staging/openai_costs",
     "staging/openrouter_costs",
@@ -97,6 +105,7 @@ KEYS = [
     "staging/price_names",
     "staging/priced_completions",
     "staging/provider_totals",
+    "staging/request_sizes",
     "staging/reversals",
     "staging/tenant_costs",
     "staging/tenant_margins",
@@ -135,7 +144,13 @@ def test_lineage_is_read_from_the_sql() -> None:
         return {key.to_user_string() for key in graph.get(dg.AssetKey([schema, table])).parent_keys}
 
     assert parents("billing", "charges") == {"staging/tenant_costs", "billing/rates"}
-    assert parents("staging", "tenant_costs") == {"staging/costs", "registry/accounts", "registry/connections"}
+    assert parents("staging", "tenant_costs") == {
+        "staging/bound_costs",
+        "staging/fallback_costs",
+        "billing/categories",
+    }
+    accounts = {"registry/accounts", "registry/connections"}
+    assert parents("staging", "bound_costs") == {"staging/costs", "staging/estimated_costs", *accounts}
 
 
 def test_every_model_is_documented_and_keyed() -> None:

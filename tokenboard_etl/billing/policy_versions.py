@@ -1,14 +1,16 @@
-"""Versions of the policy in the warehouse: each is kept as it was, with its margins, and can rate again at any time."""
+"""Versions of the policy in the warehouse: each is kept as it was, with its rules, and can rate again at any time."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import count
 
 import duckdb
 
 from tokenboard_etl.billing.policy_file import PolicyFile, parse_policy
 from tokenboard_etl.billing.policy_globs import to_like
-from tokenboard_etl.billing.policy_rules import Budget, Margin
+from tokenboard_etl.billing.policy_rules import Budget, Category, FallbackPrice, Margin
 from tokenboard_etl.tenants.registry import rerate_open_months
 from tokenboard_etl.warehouse.connection import transaction
 
@@ -20,8 +22,7 @@ def record_policy(connection: duckdb.DuckDBPyConnection, file: PolicyFile, now: 
 
     Months that are not closed will be rated again; closed ones keep the version they were closed under.
     """
-    if sha256_in_use(connection) == file.sha256:
-        return False
+    is_new = sha256_in_use(connection) != file.sha256
     with transaction(connection):
         known = connection.execute(
             "SELECT count(*) FROM policy.versions WHERE policy_sha256 = $1", [file.sha256]
@@ -31,12 +32,14 @@ def record_policy(connection: duckdb.DuckDBPyConnection, file: PolicyFile, now: 
                 "INSERT INTO policy.versions VALUES ($1, $2, $3, $4)",
                 [file.sha256, file.content, now, file.policy.margin_alarm_percent],
             )
-            _insert_rules(connection, file)
-        connection.execute(
-            "INSERT INTO policy.uses SELECT max(use_no) + 1, $1, $2 FROM policy.uses", [file.sha256, now]
-        )
-        rerate_open_months(connection)
-    return True
+            _append(connection, "policy.margins", file, [_margin(each) for each in file.policy.margins])
+        if is_new:
+            connection.execute(
+                "INSERT INTO policy.uses SELECT max(use_no) + 1, $1, $2 FROM policy.uses", [file.sha256, now]
+            )
+        if _complete_versions(connection) or is_new:
+            rerate_open_months(connection)
+    return is_new
 
 
 def sha256_in_use(connection: duckdb.DuckDBPyConnection) -> str:
@@ -56,26 +59,56 @@ def policy_of(connection: duckdb.DuckDBPyConnection, sha256: str) -> PolicyFile:
     return parse_policy(str(rows[0][0]).encode(), f"the policy {sha256[:12]}, used before")
 
 
-def _insert_rules(connection: duckdb.DuckDBPyConnection, file: PolicyFile) -> None:
-    margins = [(file.sha256, *_margin(margin)) for margin in file.policy.margins]
-    budgets = [(file.sha256, *_budget(budget)) for budget in file.policy.budgets]
-    thresholds = [(file.sha256, budget.id, percent) for budget in file.policy.budgets for percent in budget.thresholds]
-    for table, rows in (("margins", margins), ("budgets", budgets), ("budget_thresholds", thresholds)):
-        appender = connection.appender(f"policy.{table}")
-        appender.append_rows(rows)
-        appender.flush()
+def _complete_versions(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Writes the rules that versions have no rows of: new ones, and those from before there were these tables."""
+    bare = connection.execute(
+        """
+        SELECT policy_sha256, content FROM policy.versions
+        WHERE policy_sha256 NOT IN (SELECT policy_sha256 FROM policy.categories)
+            AND policy_sha256 NOT IN (SELECT policy_sha256 FROM policy.fallback_prices)
+        """
+    ).fetchall()
+    for sha256, content in bare:
+        file = parse_policy(str(content).encode(), "a policy used before")._replace(sha256=sha256)
+        rules, budgets = file.policy, file.policy.budgets
+        _append(connection, "policy.categories", file, map(_category, count(1), rules.categories))
+        _append(connection, "policy.fallback_prices", file, map(_fallback, rules.fallback_prices))
+        _append(connection, "policy.budgets", file, map(_budget, budgets))
+        _append(
+            connection, "policy.budget_thresholds", file, [(b.id, percent) for b in budgets for percent in b.thresholds]
+        )
+    return bool(bare)
+
+
+def _append(
+    connection: duckdb.DuckDBPyConnection, table: str, file: PolicyFile, rows: Iterable[tuple[object, ...]]
+) -> None:
+    appender = connection.appender(table)
+    appender.append_rows([(file.sha256, *row) for row in rows])
+    appender.flush()
 
 
 def _margin(margin: Margin) -> tuple[object, ...]:
-    patterns = [text for name in _MATCHED for text in _both_forms(getattr(margin, name))]
+    patterns = [text for name in _MATCHED for text in (getattr(margin, name), _like(getattr(margin, name)))]
     return (margin.id, margin.factor, margin.precedence, margin.valid_from, margin.valid_until, *patterns)
 
 
 def _budget(budget: Budget) -> tuple[object, ...]:
-    days = (budget.valid_from, budget.valid_until)
-    return (budget.id, budget.usd, budget.precedence, *days, *_both_forms(budget.tenant), budget.push)
+    facts = (budget.id, budget.usd, budget.precedence, budget.valid_from, budget.valid_until)
+    return (*facts, budget.tenant, _like(budget.tenant), budget.push)
 
 
-def _both_forms(pattern: str | None) -> tuple[str | None, str | None]:
-    """A pattern as written, and for LIKE."""
-    return (pattern, None if pattern is None else to_like(pattern))
+def _category(position: int, rule: Category) -> tuple[object, ...]:
+    patterns = [_like(pattern) for pattern in (rule.api_key, rule.project, rule.model)]
+    over = rule.over_tokens_per_request
+    needs_usage = over is not None or not any(patterns)
+    return (position, rule.id, rule.category, rule.valid_from, rule.valid_until, over, *patterns, needs_usage)
+
+
+def _fallback(price: FallbackPrice) -> tuple[object, ...]:
+    facts = (price.id, price.category, price.unit, price.usd, price.precedence, price.valid_from, price.valid_until)
+    return (*facts, _like(price.tenant))
+
+
+def _like(pattern: str | None) -> str | None:
+    return None if pattern is None else to_like(pattern)

@@ -22,7 +22,10 @@ PUBLISHED_SCHEMAS = ("billing", "usage", "credits", "ops", "registry")
 INTRADAY = "usage.intraday"
 """Replaced every few minutes, so it has a small file of its own and is not part of the large one."""
 
-_NOT_PUBLISHED = frozenset({"ops.dirty_months", "ops.clock", INTRADAY})
+_PERSONAL = frozenset({"ops.operations", "ops.operation_files", "ops.operation_rejects"})
+"""What they are about are persons; what operations cost is in billing.operation_costs."""
+
+_NOT_PUBLISHED = frozenset({"ops.dirty_months", "ops.clock", INTRADAY, *_PERSONAL})
 
 
 def publish(connection: duckdb.DuckDBPyConnection, working: Path, published: Path) -> int:

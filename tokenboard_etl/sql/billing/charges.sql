@@ -4,24 +4,25 @@
 -- month: usage_date
 -- owner: team:billing
 -- Every cost row becomes exactly one charge: bindings and rates do not overlap (checks), and nothing is dropped by a
--- join. Whose it is, and under which version of the policy, is staging.tenant_costs; its price is billing.rates.
+-- join. Whose it is, and under which version of the policy, is staging.tenant_costs; its price is billing.rates. Only
+-- source provider is summed and invoiced; the others fill days whose real cost has not arrived, and go when it does.
 -- column usage_date: UTC day of the cost.
 -- column tenant_id: Who pays; 'unallocated' where nobody is bound.
 -- column provider: openai or openrouter.
 -- column connection_id: The provider account.
 -- column account_id: Project id or key hash; empty for cost no account explains.
 -- column api_key_id: API key id or key hash; empty where the provider does not say.
--- column line_item: The provider's line item or model.
+-- column line_item: The provider's line item or model; the category for fallback prices.
 -- column model: Model; NULL for items that are no model.
 -- column category: Kind of operation.
 -- column quantity: How much, in quantity_unit.
 -- column quantity_unit: Unit of the quantity.
--- column cost_usd: What the provider charges us, 18 decimals.
+-- column cost_usd: What the provider charges us, or is taken to, 18 decimals.
 -- column multiplier: Sell price per dollar of cost; 0 for unallocated spend.
 -- column billed_usd: cost_usd x multiplier, exact, 24 decimals.
 -- column margin_rule_id: The rule the multiplier is from; NULL for unallocated spend.
--- column source: provider: the provider's own cost figure.
--- column load_id: The load that brought the cost.
+-- column source: provider: the provider's own cost figure; estimated: from usage; fallback: operations x unit price.
+-- column load_id: The load that brought the cost; NULL for what no provider said.
 SELECT
     cost.usage_date,
     coalesce(cost.tenant_id, 'unallocated') AS tenant_id,
@@ -39,7 +40,7 @@ SELECT
     CAST(cost.cost_usd * CASE WHEN cost.tenant_id IS NULL THEN CAST(0 AS DECIMAL(9, 6)) ELSE rate.multiplier END
         AS DECIMAL(38, 24)) AS billed_usd,
     rate.margin_rule_id,
-    'provider' AS source,
+    cost.source,
     cost.load_id
 FROM staging.tenant_costs AS cost
 LEFT JOIN billing.rates AS rate

@@ -1,0 +1,1 @@
+"""What an application says it did: its operations, read from files of the inbox."""

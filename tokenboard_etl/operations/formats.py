@@ -1,0 +1,118 @@
+"""From a file's bytes to numbered rows: CSV, JSONL and Parquet.
+
+CSV and JSONL are read row by row, because one bad row must not keep the others out; Polars reads Parquet.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+import polars as pl
+
+from tokenboard_etl.operations.operation import COLUMNS, REQUIRED
+
+MAX_ROWS = 1_000_000
+MAX_TEXT_BYTES = 100_000
+"""Of one value in a Parquet file, where a short file can mean endless text."""
+
+
+class UnreadableFile(ValueError):
+    """A file of which no row can be trusted; the message never repeats what it holds."""
+
+
+class Row(NamedTuple):
+    """`number` is the line it begins on, or its position in a Parquet file, from 1. `unfit` says why it is no row."""
+
+    number: int
+    values: Mapping[str, object]
+    unfit: str | None = None
+
+
+def _csv(content: bytes) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(_whole_text(content), newline=""), strict=True)
+    header, begins = list[str](), 1
+    try:
+        for fields in reader:
+            number, begins = begins, reader.line_num + 1
+            if not fields:
+                continue
+            if not header:
+                header = [name.strip() for name in fields]
+                _check_columns(header)
+            elif len(fields) != len(header):
+                yield Row(number, {}, f"{len(fields)} fields, and the header has {len(header)}")
+            else:
+                yield Row(number, dict(zip(header, fields, strict=True)))
+    except csv.Error as error:
+        raise UnreadableFile(f"line {reader.line_num} is not CSV: {error}") from None
+    if not header:
+        raise UnreadableFile("there is no header")
+
+
+def _jsonl(content: bytes) -> Iterator[Row]:
+    for number, line in enumerate(_whole_text(content).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            values = json.loads(line, parse_float=Decimal)
+        except (ValueError, RecursionError):
+            values = None
+        if isinstance(values, dict):
+            yield Row(number, values)
+        else:
+            yield Row(number, {}, "the line is not a JSON object")
+
+
+def _parquet(content: bytes) -> Iterator[Row]:
+    try:
+        schema = pl.read_parquet_schema(io.BytesIO(content))
+        _check_columns(list(schema))
+        kind = schema["occurred_at"]
+        if isinstance(kind, pl.Datetime) and kind.time_zone is None:
+            raise UnreadableFile("occurred_at has no time zone; write it as UTC")
+        if pl.scan_parquet(io.BytesIO(content)).select(pl.len()).collect().item() > MAX_ROWS:
+            raise UnreadableFile(f"there are more than {MAX_ROWS} rows; split it")
+        frame = pl.read_parquet(io.BytesIO(content)).select(pl.all().cast(pl.String))
+        longest = frame.select(pl.max_horizontal(pl.all().str.len_bytes().max())).item()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        raise UnreadableFile("this is not a Parquet file of plain columns, or it is not whole") from None
+    if (longest or 0) > MAX_TEXT_BYTES:
+        raise UnreadableFile(f"a value is longer than {MAX_TEXT_BYTES} bytes")
+    for number, values in enumerate(frame.iter_rows(named=True), start=1):
+        yield Row(number, values)
+
+
+READERS: Mapping[str, Callable[[bytes], Iterator[Row]]] = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
+"""By the end of a file's name."""
+
+
+def read_rows(content: bytes, suffix: str) -> list[Row]:
+    """Every row of a file, or UnreadableFile."""
+    rows = list[Row]()
+    for row in READERS[suffix](content):
+        rows.append(row)
+        if len(rows) > MAX_ROWS:
+            raise UnreadableFile(f"there are more than {MAX_ROWS} rows; split it")
+    return rows
+
+
+def _whole_text(content: bytes) -> str:
+    """A text that breaks off in its last line may hold half a number, which looks like a whole one."""
+    if content and not content.endswith(b"\n"):
+        raise UnreadableFile("the last line has no end, so it may be half written; end it with a line feed")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UnreadableFile("this is not text in UTF-8") from None
+
+
+def _check_columns(names: Collection[str]) -> None:
+    if missing := [name for name in REQUIRED if name not in names]:
+        raise UnreadableFile(f"the column(s) {', '.join(missing)} are missing")
+    if not set(names) <= set(COLUMNS) or len(set(names)) < len(names):
+        raise UnreadableFile(f"a column is not known, or stands there twice; known are {', '.join(COLUMNS)}")

@@ -1,0 +1,59 @@
+-- Which category rule takes what: for everything that has a cost, the first rule of the policy that matches.
+-- grain: UTC day x connection x account x API key x model
+-- key: usage_date, connection_id, account_id, api_key_id, model
+-- month: usage_date
+-- owner: team:billing
+-- Tokens per request are the day's: (input + output) over requests of the project, key and model. Without usage figures
+-- only rules of a key, project or model can match; what none matches is uncategorised.
+-- column usage_date: UTC day.
+-- column connection_id: The provider account.
+-- column account_id: Project id or key hash; empty for cost no account explains.
+-- column api_key_id: API key id or key hash; empty where the provider does not say.
+-- column model: Model; NULL for items that are no model.
+-- column tokens: Input and output; NULL without usage figures.
+-- column requests: Model requests; NULL without usage figures.
+-- column category: Kind of operation.
+-- column category_rule_id: The rule; NULL where none matches.
+-- column policy_sha256: The version of the policy the rule is chosen under.
+WITH used AS (
+    SELECT DISTINCT usage_date, connection_id, account_id, api_key_id, model, policy_sha256
+    FROM staging.bound_costs
+),
+ranked AS (
+    SELECT
+        used.usage_date, used.connection_id, used.account_id, used.api_key_id, used.model, used.policy_sha256,
+        size.tokens, size.requests, rule.category, rule.rule_id,
+        row_number() OVER (
+            PARTITION BY used.usage_date, used.connection_id, used.account_id, used.api_key_id, used.model
+            ORDER BY rule.position
+        ) AS place
+    FROM used
+    LEFT JOIN staging.request_sizes AS size
+        ON size.usage_date = used.usage_date
+        AND size.connection_id = used.connection_id
+        AND size.account_id = used.account_id
+        AND size.api_key_id = used.api_key_id
+        AND size.model = used.model
+    LEFT JOIN policy.categories AS rule
+        ON rule.policy_sha256 = used.policy_sha256
+        AND rule.valid_from <= used.usage_date
+        AND (rule.valid_until IS NULL OR used.usage_date < rule.valid_until)
+        AND (rule.api_key_like IS NULL OR nullif(used.api_key_id, '') LIKE rule.api_key_like ESCAPE '!')
+        AND (rule.project_like IS NULL OR nullif(used.account_id, '') LIKE rule.project_like ESCAPE '!')
+        AND (rule.model_like IS NULL OR used.model LIKE rule.model_like ESCAPE '!')
+        AND (NOT rule.needs_usage OR size.requests > 0)
+        AND (rule.over_tokens_per_request IS NULL OR size.tokens > rule.over_tokens_per_request * size.requests)
+)
+SELECT
+    usage_date,
+    connection_id,
+    account_id,
+    api_key_id,
+    model,
+    tokens,
+    requests,
+    coalesce(category, 'uncategorised') AS category,
+    rule_id AS category_rule_id,
+    policy_sha256
+FROM ranked
+WHERE place = 1
