@@ -18,6 +18,7 @@ from assets.invoices import close_month
 from assets.maintenance import rebuild
 from assets.models import models, records
 from assets.prices import prices
+from assets.provisioning import provision_pending, provision_tenant
 from assets.publishing import published
 from assets.resources import Surroundings
 
@@ -36,7 +37,7 @@ def definitions(surroundings: Surroundings) -> dg.Definitions:
             load_intraday,
         ],
         asset_checks=[identities],
-        jobs=[nightly, intraday, month_close, rebuild],
+        jobs=[nightly, intraday, month_close, provision_tenant, provision_pending, rebuild],
         schedules=[nightly_02_utc, intraday_5_min, weekly_reread, month_close_day_5],
         resources={"surroundings": surroundings},
     )

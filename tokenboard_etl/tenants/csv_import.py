@@ -50,33 +50,33 @@ class Imported:
     limits_usd: Mapping[str, Decimal | None] = field(default_factory=dict, compare=False)
 
 
-def import_tenants(
+def import_tenants(connection: duckdb.DuckDBPyConnection, path: Path, now: datetime) -> Imported:
+    """Reads the file and writes it in one transaction; the first bad row refuses all of it, naming its line."""
+    with transaction(connection):
+        return read_tenants(connection, path, now)
+
+
+def read_tenants(
     connection: duckdb.DuckDBPyConnection, path: Path, now: datetime, required: Sequence[str] = COLUMNS
 ) -> Imported:
-    """Reads the file and writes it in one transaction; the first bad row refuses all of it, naming its line.
-
-    A column that is not `required` may be missing.
-    """
+    """The same within the caller's transaction. A column that is not `required` may be missing."""
     rows = list(_rows(path, required))
     limits = dict[str, Decimal | None]()
-    with transaction(connection):
-        known = {tenant.tenant_id: tenant for tenant in tenants(connection)}
-        ids = {name_key(tenant.name): tenant.tenant_id for tenant in known.values()}
-        changed, added, named = set[str](), 0, dict[str, str]()
-        for number, row in enumerate(rows, start=1):
-            try:
-                tenant = _tenant(row, known, ids)
-                _refuse_second_name(named.setdefault(tenant.tenant_id, tenant.name), tenant)
-                if save_tenant(connection, tenant, known, now):
-                    changed.add(tenant.tenant_id)
-                limits[tenant.tenant_id] = parse_limit(row["limit_usd"]) or limits.get(tenant.tenant_id)
-                added += sum(bind(connection, binding, now) for binding in _bindings(row, tenant.tenant_id))
-            except (RegistryError, WrongUse) as error:
-                raise RegistryError(
-                    f"{path.name}, line {_line_of(path, number)}: {error} Nothing was imported."
-                ) from None
-        if changed or added:
-            rerate_open_months(connection)
+    known = {tenant.tenant_id: tenant for tenant in tenants(connection)}
+    ids = {name_key(tenant.name): tenant.tenant_id for tenant in known.values()}
+    changed, added, named = set[str](), 0, dict[str, str]()
+    for number, row in enumerate(rows, start=1):
+        try:
+            tenant = _tenant(row, known, ids)
+            _refuse_second_name(named.setdefault(tenant.tenant_id, tenant.name), tenant)
+            if save_tenant(connection, tenant, known, now):
+                changed.add(tenant.tenant_id)
+            limits[tenant.tenant_id] = parse_limit(row["limit_usd"]) or limits.get(tenant.tenant_id)
+            added += sum(bind(connection, binding, now) for binding in _bindings(row, tenant.tenant_id))
+        except (RegistryError, WrongUse) as error:
+            raise RegistryError(f"{path.name}, line {_line_of(path, number)}: {error} Nothing was imported.") from None
+    if changed or added:
+        rerate_open_months(connection)
     return Imported(len(changed), added, limits)
 
 
