@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ BEFORE, AFTER, LOST, LOST_AND_KILLED = "killed before", "killed after", "answer 
 WAYS = {CALL: (BEFORE, AFTER, LOST, LOST_AND_KILLED), COMMIT: (BEFORE, AFTER), VAULT: (BEFORE, AFTER)}
 
 PROVISION, ROTATE = "provision", "rotate"
-REGISTRATION = Registration("Atlas & Co", industry="travel", billing_email="a@b.example", limit_usd=None)
+REGISTRATION = Registration("Atlas & Co", industry="travel", billing_email="a@b.example", limit_usd=Decimal(200))
 TENANT_ID = "atlas-co"
 
 _HANGS_AFTER_S = 120

@@ -89,6 +89,16 @@ class Audit:
             [action_no, self._now(), result, object_id, request_id, redact(detail) if detail else None],
         )
 
+    def settle(self, tenant_id: str, provider: str) -> None:
+        """Notes that what the actions of unknown end were for is in place, within the caller's transaction."""
+        self._warehouse.execute(
+            """
+            UPDATE registry.audit SET ended_at = $3, result = 'settled'
+            WHERE tenant_id = $1 AND provider = $2 AND connection_id IS NOT NULL AND result IN ('begun', 'lost')
+            """,
+            [tenant_id, provider, self._now()],
+        )
+
     def unresolved(self, tenant_id: str, provider: str, action: str) -> list[Unresolved]:
         """Actions of this kind whose end nobody knows, oldest first."""
         rows = self._warehouse.execute(

@@ -84,7 +84,7 @@ COMMENT ON COLUMN registry.audit.connection_id IS 'The account of ours it was do
 COMMENT ON COLUMN registry.audit.action IS 'What: create project, delete key, reveal key and so on.';
 COMMENT ON COLUMN registry.audit.subject IS 'The name a new thing was to bear, or the figure that was set.';
 COMMENT ON COLUMN registry.audit.known_ids IS 'What bore that name already: it is never taken for what this action made.';
-COMMENT ON COLUMN registry.audit.result IS 'begun; done; failed: the provider said no; lost: no answer came. Once the end of one that is begun or lost was looked into: adopted (it had been done), undone (its key was lost, so it was removed), not done, or repeated (it may be done twice).';
+COMMENT ON COLUMN registry.audit.result IS 'begun; done; failed: the provider said no; lost: no answer came. Once the end of one that is begun or lost was looked into: adopted (it had been done), undone (its key was lost, so it was removed), not done, or settled (what it was for is in place).';
 COMMENT ON COLUMN registry.audit.object_id IS 'The provider''s id of what was made or changed.';
 COMMENT ON COLUMN registry.audit.request_id IS 'The provider''s id of the request.';
 COMMENT ON COLUMN registry.audit.detail IS 'Why it failed.';

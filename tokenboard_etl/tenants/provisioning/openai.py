@@ -25,7 +25,7 @@ ALERT_PERCENTAGES = (50, 80, 100)
 ALERT_PREFIX = "[tokenboard]"
 """Tells our alerts from those people made by hand."""
 
-_MAKE_PROJECT = "create project"
+_MAKE_PROJECT, _MAKE_ALERT = "create project", "create spend alert"
 
 
 class OpenAISaga(Saga):
@@ -163,9 +163,8 @@ class OpenAISaga(Saga):
 
     async def _set_alerts(self, thresholds_cents: list[int]) -> None:
         """Changes our alerts into these, makes what is missing and deletes what is too many."""
-        listed = await openai_limits.spend_alerts(self.exchange.patient, self._project_id)
-        ours = [each for each in listed if each.notification_channel.subject_prefix == ALERT_PREFIX]
-        ours.sort(key=lambda alert: (alert.threshold_amount, alert.id))
+        await self._take_over_alert()
+        ours = sorted(await self._our_alerts(), key=lambda alert: (alert.threshold_amount, alert.id))
         for alert, cents in zip(ours, thresholds_cents, strict=False):
             if self._differs(alert, cents):
                 change = partial(openai_limits.change_spend_alert, self.exchange.fetch, self._project_id, alert.id)
@@ -183,13 +182,38 @@ class OpenAISaga(Saga):
                 object_id=alert.id,
             )
         for cents in thresholds_cents[len(ours) :]:
-            create = partial(openai_limits.create_spend_alert, self.exchange.patient, self._project_id, cents)
-            await self.put(
-                "create spend alert",
-                partial(create, self.means.alerts_to, ALERT_PREFIX),
-                subject=f"{cents} cents",
-                object_id=self._project_id,
-            )
+            await self.once(_MAKE_ALERT, self._take_over_alert, partial(self._create_alert, cents))
+
+    async def _our_alerts(self) -> list[SpendAlert]:
+        listed = await openai_limits.spend_alerts(self.exchange.patient, self._project_id)
+        return [each for each in listed if each.notification_channel.subject_prefix == ALERT_PREFIX]
+
+    async def _take_over_alert(self) -> SpendAlert | None:
+        """The alert that a lost request made, if it made one."""
+        for lost in self.unresolved(_MAKE_ALERT):
+            found = await self.look_for(partial(self._alerts_made_by, lost))
+            with transaction(self.means.warehouse):
+                self.audit.end(
+                    lost.action_no, "adopted" if found else "not done", object_id=found[0].id if found else None
+                )
+            if found:
+                return found[0]
+        return None
+
+    async def _alerts_made_by(self, lost: Unresolved) -> list[SpendAlert]:
+        return [each for each in await self._our_alerts() if each.id not in lost.known_ids]
+
+    async def _create_alert(self, cents: int) -> SpendAlert:
+        create = partial(openai_limits.create_spend_alert, self.exchange.patient, self._project_id, cents)
+        number, made = await self.do(
+            _MAKE_ALERT,
+            partial(create, self.means.alerts_to, ALERT_PREFIX),
+            subject=f"{cents} cents",
+            known_ids=[alert.id for alert in await self._our_alerts()],
+        )
+        with transaction(self.means.warehouse):
+            self.done(number, made.id)
+        return made
 
     def _differs(self, alert: SpendAlert, cents: int) -> bool:
         return (alert.threshold_amount, tuple(alert.notification_channel.recipients)) != (cents, self.means.alerts_to)

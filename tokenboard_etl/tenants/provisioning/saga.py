@@ -95,6 +95,7 @@ class Saga(ABC):
         if self.order.replaces_key_id is not None:
             await self._retire_others(key)
         with transaction(self.means.warehouse):
+            self.audit.settle(self.tenant.tenant_id, self.order.provider)
             self.change_order(state=READY, reason=None, replaces_key_id=None)
         return self.order
 
@@ -161,10 +162,6 @@ class Saga(ABC):
         self, action: str, call: Callable[[], Awaitable[Any]], *, subject: str | None, object_id: str
     ) -> None:
         """A change that may be made twice, from beginning to end."""
-        if earlier := self._unresolved(action):
-            with transaction(self.means.warehouse):
-                for each in earlier:
-                    self.audit.end(each.action_no, "repeated")
         number, _ = await self.do(action, call, subject=subject, object_id=object_id)
         with transaction(self.means.warehouse):
             self.done(number)
@@ -180,7 +177,7 @@ class Saga(ABC):
             try:
                 return await create()
             except ProviderError as error:
-                if attempt == ROUNDS - 1 or not self._unresolved(action):
+                if attempt == ROUNDS - 1 or not self.unresolved(action):
                     raise
                 log.warning("the answer to %r was lost, so it is looked into: %s", action, words_of(error))
         raise AssertionError("unreachable")
@@ -224,13 +221,14 @@ class Saga(ABC):
                 return found
         return ()
 
-    def _unresolved(self, action: str) -> list[Unresolved]:
+    def unresolved(self, action: str) -> list[Unresolved]:
+        """Requests of this kind whose end nobody knows."""
         return self.audit.unresolved(self.tenant.tenant_id, self.order.provider, action)
 
     async def _take_over_key(self) -> IssuedKey | None:
         """Finds out what became of a lost request for a key; returns its key if that is in the vault."""
         kept = None
-        for lost in self._unresolved(self.make_key):
+        for lost in self.unresolved(self.make_key):
             found = await self.look_for(partial(self.made_by, lost))
             stored = self._stored_key_ids()
             for each in found:
