@@ -27,8 +27,8 @@ from tokenboard_etl.http import Answer, Client
 from tokenboard_etl.providers.wire import Request
 from tokenboard_etl.settings import Settings, load_settings
 from tokenboard_etl.tenants.provisioning.exchange import Exchange, Send
-from tokenboard_etl.tenants.provisioning.orders import request_rotation
-from tokenboard_etl.tenants.provisioning.registering import Registration, register
+from tokenboard_etl.tenants.provisioning.orders import PENDING, PROVIDERS, orders, request_rotation
+from tokenboard_etl.tenants.provisioning.registering import Registration, register, register_file
 from tokenboard_etl.tenants.provisioning.run import Provisioning
 from tokenboard_etl.warehouse.connection import open_warehouse
 
@@ -36,11 +36,12 @@ CALL, COMMIT, VAULT = "call", "commit", "vault"
 BEFORE, AFTER, LOST, LOST_AND_KILLED = "killed before", "killed after", "answer lost", "answer lost, then killed"
 WAYS = {CALL: (BEFORE, AFTER, LOST, LOST_AND_KILLED), COMMIT: (BEFORE, AFTER), VAULT: (BEFORE, AFTER)}
 
-PROVISION, ROTATE = "provision", "rotate"
+PROVISION, ROTATE, MANY = "provision", "rotate", "many"
 REGISTRATION = Registration("Atlas & Co", industry="travel", billing_email="a@b.example", limit_usd=Decimal(200))
 TENANT_ID = "atlas-co"
+FILE = "tenants.csv"
 
-_HANGS_AFTER_S = 120
+_HANGS_AFTER_S = 1200
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tokenboard_etl.tenants.provisioning.run", "tokenboard_etl.closing", "multiprocessing"])
 
@@ -131,23 +132,28 @@ def die() -> None:
 
 
 def act(settings: Settings, scenario: str, watch: Watch) -> None:
-    """A whole saga of the tenant, as the job runs it, under watch."""
+    """A whole saga of the tenant, or of all tenants of a file, as the jobs run it, under watch."""
     with open_warehouse(settings.warehouse_path) as connection:
         warehouse: Any = Watched(connection, watch)
         if scenario == PROVISION:
             register(warehouse, REGISTRATION, settings.now)
-        else:
+        elif scenario == ROTATE:
             request_rotation(warehouse, TENANT_ID, settings.now)
+        else:
+            register_file(warehouse, settings.home / FILE, PROVIDERS, settings.now)
         asyncio.run(_provision(settings, warehouse, watch))
 
 
 async def _provision(settings: Settings, warehouse: Any, watch: Watch) -> None:
+    pending = dict.fromkeys(order.tenant_id for order in orders(warehouse, state=PENDING))
     async with AsyncExitStack() as stack:
         known = {}
         for each in connections(settings):
             client = await stack.enter_async_context(Client(each.base_url, each.key, sleep=at_once))
             known[each.connection_id] = Exchange(each.connection_id, each.provider, watch.sending(client.send), at_once)
-        await Provisioning(settings, known).provision(warehouse, TENANT_ID)
+        provisioning = Provisioning(settings, known)
+        for tenant_id in pending:
+            await provisioning.provision(warehouse, tenant_id)
 
 
 async def at_once(_seconds: float) -> None:

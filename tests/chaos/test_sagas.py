@@ -23,7 +23,21 @@ import duckdb
 import pytest
 
 from chaos.report import Line, Report
-from chaos.sagas import PROVISION, REGISTRATION, ROTATE, TENANT_ID, WAYS, Point, Watch, act, points, run
+from chaos.sagas import (
+    CALL,
+    FILE,
+    MANY,
+    PROVISION,
+    REGISTRATION,
+    ROTATE,
+    TENANT_ID,
+    WAYS,
+    Point,
+    Watch,
+    act,
+    points,
+    run,
+)
 from tokenboard_etl.errors import RegistryError
 from tokenboard_etl.providers.sandbox.draws import code
 from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sandbox
@@ -36,7 +50,8 @@ from tokenboard_etl.warehouse.connection import open_warehouse
 
 NOW = datetime(2026, 5, 2, 2, tzinfo=UTC)
 ENCRYPTION_KEY = base64.b64encode(bytes([5]) * 32).decode()
-SAMPLE, SAMPLE_SEED = 8, 3
+SAMPLE, TWICE, SAMPLE_SEED = 8, 40, 3
+_PATIENCE = 20
 RETIRED = "provider = 'openrouter' AND retired_at IS NOT NULL"
 
 
@@ -234,6 +249,51 @@ def test_a_saga_killed_at_every_point_ends_as_if_it_had_not_been(stage: Stage, r
 
 @pytest.mark.chaos
 def test_a_saga_killed_again_while_it_goes_on_ends_as_if_it_had_not_been(stage: Stage, report: Report) -> None:
-    """A second disturbance, at a point drawn for each first one."""
+    """A second disturbance, at another point."""
     found, drawn = stage.all_points(), random.Random(SAMPLE_SEED)
-    trial(stage, [(each, drawn.choice(found)) for each in found], report, "every point, then another")
+    chosen = [(drawn.choice(found), drawn.choice(found)) for _ in range(TWICE)]
+    trial(stage, chosen, report, "two points each")
+
+
+def many_are_provisioned(stage: Stage, tenants: int, kills: int, report: Report) -> None:
+    """All tenants of a file, through faults at 10 % of the requests, killed some times and then run until done."""
+    names = [f"Tenant {number}" for number in range(tenants)]
+    (stage.before / FILE).write_text("name,limit_usd\n" + "".join(f"{name},10\n" for name in names))
+    home, drawn = stage.fresh("many"), random.Random(SAMPLE_SEED)
+    stage.sandbox.add_fault("any", probability=0.1, seed=SAMPLE_SEED)
+    killed = [stage.try_at(Point(drawn.randrange(10 * tenants), CALL, "any"), home) for _ in range(kills)]
+    assert killed == [-9] * kills
+    for _ in range(_PATIENCE):
+        act(stage.settings(home), MANY, Watch(None, ""))
+        if not pending(stage, home):
+            break
+    stage.sandbox.clear_faults()
+    made = made_since(stage)
+    failures = pending(stage, home) + made["elsewhere"]
+    failures += [] if sorted(p.given_name for p in made["projects"]) == sorted(names) else ["projects"]
+    failures += [] if sorted(key.name for key in made["keys"]) == sorted(names) else ["keys"]
+    failures += [p.given_name for p in made["projects"] if (len(p.accounts), len(p.keys)) != (1, 1)]
+    live = {key for p in made["projects"] for key in p.keys} | {key.hash for key in made["keys"]}
+    with read_vault(stage.settings(home).vault_path, KeyRing(stage.settings(home).encryption_keys)) as vault:
+        stored = {each.secret_id.rpartition("/")[2] for each in vault.secrets()}
+    failures += sorted(stored ^ live)
+    report.append(Line(f"{tenants} tenants of a file", tenants, len(failures), f"{kills} kills, 10 % faults"))
+    assert failures == []
+
+
+def pending(stage: Stage, home: Path) -> list[str]:
+    with duckdb.connect(stage.settings(home).warehouse_path) as warehouse:
+        rows = warehouse.execute("SELECT tenant_id FROM registry.provisioning WHERE state <> 'ready'").fetchall()
+    return [tenant_id for (tenant_id,) in rows]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", [MANY], indirect=True)
+def test_some_tenants_of_a_file_are_provisioned_through_faults_and_a_kill(stage: Stage, report: Report) -> None:
+    many_are_provisioned(stage, 10, 1, report)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("stage", [MANY], indirect=True)
+def test_200_tenants_of_a_file_are_provisioned_through_faults_and_kills(stage: Stage, report: Report) -> None:
+    many_are_provisioned(stage, 200, 3, report)
