@@ -341,6 +341,20 @@ def test_what_others_named_alike_is_never_taken_over_nor_deleted(desk: Desk) -> 
     assert desk.ask("SELECT project_id FROM registry.provisioning WHERE provider = 'openai'") != [(project.id,)]
 
 
+def test_a_key_that_was_used_is_somebodys_and_not_deleted(desk: Desk) -> None:
+    """It came to be while the answer was being lost, under the tenant's name, and was not ours."""
+    desk.sandbox.add_fault("reset", "POST /openrouter/api/v1/keys")
+    desk.provision(ATLAS)
+    seeded = next(key for key in desk.sandbox.world.account.keys if key.tenant_id == "northwind-analytics")
+    theirs = desk.sandbox.sandbox.account.keys[seeded.hash]
+    theirs.name = ATLAS.name
+    desk.sandbox.clear_faults()
+    desk.provision()
+    assert desk.sandbox.sandbox.account.keys[seeded.hash] is theirs
+    theirs.name = seeded.name
+    desk.is_whole()
+
+
 def test_two_projects_that_a_lost_answer_could_have_made_are_for_a_person_to_decide(desk: Desk) -> None:
     org = desk.sandbox.sandbox.organizations[desk.sandbox.world.organizations[0].id]
     desk.sandbox.add_fault("reset", "POST /openai/v1/organization/projects")

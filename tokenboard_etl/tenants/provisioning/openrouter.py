@@ -35,10 +35,11 @@ class OpenRouterSaga(Saga):
         return self.keep(number, self._issued(made.data), made.key)
 
     async def made_by(self, lost: Unresolved) -> list[Found]:
+        """A key that was used is somebody's, whatever its name: nobody has had one whose answer was lost."""
         return [
             Found(key.hash, self._issued(key))
             for key in (await openrouter.key_list(self.exchange.fetch)).values()
-            if key.name == lost.subject and key.hash not in lost.known_ids
+            if key.name == lost.subject and key.hash not in lost.known_ids and not (key.usage or key.byok_usage)
         ]
 
     async def remove(self, found: Found) -> None:
@@ -77,7 +78,7 @@ class OpenRouterSaga(Saga):
 
     def record(self, key: IssuedKey) -> None:
         super().record(key)
-        self.bind("key", key.key_id, utc_day(self.means.now))
+        self.bind("key", key.key_id, utc_day(self.means.now()))
 
     def _issued(self, key: Key) -> IssuedKey:
         return IssuedKey(self.tenant.tenant_id, "openrouter", key.hash, label=key.label)

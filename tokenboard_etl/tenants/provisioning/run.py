@@ -104,7 +104,8 @@ class Provisioning:
         ring = require_vault(self._settings)
         tenant = next(each for each in tenants(warehouse) if each.tenant_id == tenant_id)
         recipient = load_policy(self._settings).policy.operator_email or tenant.billing_email
-        means = Means(warehouse, self._settings.vault_path, ring, self._settings.now, (recipient,) if recipient else ())
+        alerts_to = (recipient,) if recipient else ()
+        means = Means(warehouse, self._settings.vault_path, ring, lambda: self._settings.now, alerts_to)
         for order in orders(warehouse, tenant_id, PENDING):
             try:
                 await self._complete(means, tenant, order)
@@ -113,7 +114,7 @@ class Provisioning:
                 if isinstance(error, ProviderUnavailable | KeyRefused):
                     self._given_up[order.provider] = words_of(error)
                 left = next(each for each in orders(warehouse, tenant_id) if each.provider == order.provider)
-                stay_pending(warehouse, left, words_of(error), means.now)
+                stay_pending(warehouse, left, words_of(error), means.now())
                 log.warning("%s stays pending at %s: %s", tenant_id, order.provider, words_of(error))
         return orders(warehouse, tenant_id)
 

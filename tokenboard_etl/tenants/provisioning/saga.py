@@ -63,7 +63,7 @@ class Means:
     warehouse: duckdb.DuckDBPyConnection
     vault_path: Path
     ring: KeyRing
-    now: datetime
+    now: Callable[[], datetime]
     alerts_to: tuple[str, ...] = ()
 
 
@@ -83,7 +83,7 @@ class Saga(ABC):
 
     def __init__(self, means: Means, tenant: Tenant, order: Order, exchange: Exchange) -> None:
         self.means, self.tenant, self.order, self.exchange = means, tenant, order, exchange
-        self.audit = Audit(means.warehouse, lambda: means.now)
+        self.audit = Audit(means.warehouse, means.now)
 
     async def run(self) -> Order:
         """Makes what is missing, sets what differs, retires what was replaced. Returns the order, ready."""
@@ -189,19 +189,19 @@ class Saga(ABC):
     def change_order(self, **changes: Any) -> None:
         """Within the caller's transaction."""
         changes.setdefault("connection_id", self.exchange.connection_id)
-        self.order = change_order(self.means.warehouse, self.order, self.means.now, **changes)
+        self.order = change_order(self.means.warehouse, self.order, self.means.now(), **changes)
 
     def bind(self, kind: str, account_id: str, first: date) -> None:
         """From that day on the account's spend is the tenant's; within the caller's transaction."""
         binding = Binding(self.tenant.tenant_id, self.order.provider, kind, account_id, first)
-        if bind(self.means.warehouse, binding, self.means.now):
+        if bind(self.means.warehouse, binding, self.means.now()):
             rerate_open_months(self.means.warehouse, since=first)
 
     def keep(self, number: int, key: IssuedKey, value: SecretStr) -> IssuedKey:
         """Stores a key that just arrived, then notes it: in this order nothing on record can be missing."""
         protect(value.get_secret_value())
         with change_vault(self.means.vault_path, self.means.ring) as vault:
-            store_key(vault, key.tenant_id, key.provider, key.key_id, value, self.means.now)
+            store_key(vault, key.tenant_id, key.provider, key.key_id, value, self.means.now())
         with transaction(self.means.warehouse):
             self.done(number, key.key_id)
             self.record(key)
@@ -209,7 +209,7 @@ class Saga(ABC):
 
     def record(self, key: IssuedKey) -> None:
         """Notes a key that is in the vault, within the caller's transaction."""
-        record_key(self.means.warehouse, key, self.means.now)
+        record_key(self.means.warehouse, key, self.means.now())
         self.change_order()
 
     async def look_for(self, look: Callable[[], Awaitable[Sequence[T]]]) -> Sequence[T]:
@@ -258,7 +258,7 @@ class Saga(ABC):
                 await self.retire(other)
                 self._forget({other.key_id})
                 with transaction(self.means.warehouse):
-                    retire_key(self.means.warehouse, other, self.means.now)
+                    retire_key(self.means.warehouse, other, self.means.now())
 
     async def _live(self, key: IssuedKey) -> list[IssuedKey]:
         return [key] if await self.is_live(key) else []
