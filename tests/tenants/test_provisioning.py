@@ -334,7 +334,7 @@ def test_what_others_named_alike_is_never_taken_over_nor_deleted(desk: Desk) -> 
     desk.home = desk.home.with_name("another-home")
     desk.sandbox.add_fault("crash_after_create", "POST /openai/v1/organization/projects", times=1)
     desk.sandbox.add_fault("crash_after_create", "POST /openrouter/api/v1/keys", times=1)
-    desk.provision(ATLAS)
+    assert [order.state for order in desk.provision(ATLAS)] == ["ready", "ready"]
     assert len(desk.projects()) == len(desk.router_keys()) == 2
     assert key.hash in theirs.account.keys
     assert len(project.accounts) == 1
