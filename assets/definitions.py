@@ -19,6 +19,7 @@ from assets.maintenance import rebuild
 from assets.models import models, records
 from assets.operations import operations
 from assets.prices import prices
+from assets.provisioning import provision_pending, provision_tenant
 from assets.publishing import published
 from assets.resources import Surroundings
 
@@ -38,7 +39,7 @@ def definitions(surroundings: Surroundings) -> dg.Definitions:
             load_intraday,
         ],
         asset_checks=[identities, issued_documents_unchanged],
-        jobs=[nightly, intraday, month_close, rebuild],
+        jobs=[nightly, intraday, month_close, provision_tenant, provision_pending, rebuild],
         schedules=[nightly_02_utc, intraday_5_min, weekly_reread, month_close_day_5],
         resources={"surroundings": surroundings},
     )

@@ -16,7 +16,15 @@ from tokenboard_etl.warehouse.load import raw_table
 from tokenboard_etl.warehouse.publish import INTRADAY
 from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, sources_of
 
-RECORDS = ("registry.tenants", "registry.accounts", "registry.connections")
+RECORDS = (
+    "registry.tenants",
+    "registry.tenant_names",
+    "registry.accounts",
+    "registry.connections",
+    "registry.provisioning",
+    "registry.keys",
+    "registry.audit",
+)
 """Tables people fill; they stand in the graph so that it shows where a tenant comes from."""
 
 

@@ -5,7 +5,7 @@ import io
 import logging
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,21 @@ def run_month_close(
 def run_rebuild(settings: Settings, instance: dg.DagsterInstance | None = None) -> None:
     """Rebuilds every derived table from landings, checks and publishes."""
     _run("rebuild", settings, instance)
+
+
+def run_provision_tenant(
+    settings: Settings, new_tenant: Mapping[str, Any], instance: dg.DagsterInstance | None = None
+) -> None:
+    """Registers a tenant and makes what it is to have; `new_tenant` are the fields of NewTenant (provisioning.py)."""
+    _run("provision_tenant", settings, instance, config={"ops": {"make_tenant": {"config": dict(new_tenant)}}})
+
+
+def run_provision_pending(
+    settings: Settings, tenant_ids: Sequence[str] | None = None, instance: dg.DagsterInstance | None = None
+) -> None:
+    """Completes what is pending for these tenants, or for all."""
+    config = {"tenant_ids": None if tenant_ids is None else list(tenant_ids)}
+    _run("provision_pending", settings, instance, config={"ops": {"complete_tenants": {"config": config}}})
 
 
 def instance_for(home: Path) -> dg.DagsterInstance:

@@ -36,9 +36,11 @@ from tokenboard_etl.providers import (
     openai,
     openai_accounts,
     openai_buckets,
+    openai_changes,
     openai_entities,
     openai_usage,
     openrouter,
+    openrouter_changes,
 )
 from tokenboard_etl.providers.wire import Fetch, Request
 
@@ -166,14 +168,14 @@ def _project(body: str) -> None:
 
 
 def _service_account(body: str) -> None:
-    made = read("openai", lambda fetch: openai_accounts.create_service_account(fetch, "proj_1", "x"), (200, body))
+    made = read("openai", lambda fetch: openai_changes.create_service_account(fetch, "proj_1", "x"), (200, body))
     assert made.id == "svc_acct_Ex1"
     assert made.api_key.value.get_secret_value() == "sk-svcacct-EXAMPLE"
     assert "sk-svcacct-EXAMPLE" not in f"{made} {made!r}"
     alone = json.loads(body) | {"api_key": None, "role": "none"}
     bare = read(
         "openai",
-        lambda fetch: openai_accounts.create_service_account(fetch, "proj_1", "x"),
+        lambda fetch: openai_changes.create_service_account(fetch, "proj_1", "x"),
         (200, json.dumps(alone)),
     )
     assert bare.api_key is None
@@ -193,7 +195,7 @@ def _credit_grants(body: str) -> None:
 
 
 def _new_key(body: str) -> None:
-    made = read("openrouter", lambda fetch: openrouter.create_key(fetch, "x", None, None), (201, body))
+    made = read("openrouter", lambda fetch: openrouter_changes.create_key(fetch, "x", None, None), (201, body))
     assert made.key.get_secret_value() == "sk-or-v1-EXAMPLE"
     assert "sk-or-v1-EXAMPLE" not in f"{made} {made!r}"
     assert made.data.limit - made.data.usage_monthly == made.data.limit_remaining == Decimal("153.4182")
@@ -319,8 +321,8 @@ def _with_one_field_less(value: Any) -> Iterator[Any]:
 @pytest.mark.parametrize(
     ("place", "use"),
     [
-        ("5.1", lambda fetch: openai_accounts.create_service_account(fetch, "proj_1", "x")),
-        ("10", lambda fetch: openrouter.create_key(fetch, "x", None, None)),
+        ("5.1", lambda fetch: openai_changes.create_service_account(fetch, "proj_1", "x")),
+        ("10", lambda fetch: openrouter_changes.create_key(fetch, "x", None, None)),
     ],
     ids=["openai", "openrouter"],
 )

@@ -100,9 +100,18 @@ def test_the_readme_names_every_variable_command_job_and_dependency() -> None:
         for name in getattr(info.validation_alias, "choices", [info.validation_alias]):
             assert f"`{name}`" in README, name
     commands = [command.name or command.callback.__name__ for command in app.registered_commands]
-    for command in [*commands, "tenants import", "tenants list", "vault rotate"]:
+    further = [
+        "tenants import",
+        "tenants list",
+        "tenants show",
+        "tenants limit",
+        "tenants rotate",
+        "key reveal",
+        "vault rotate",
+    ]
+    for command in [*commands, *further]:
         assert f"`tokenboard {command}" in README, command
-    for job in ("nightly", "intraday", "month_close", "rebuild"):
+    for job in ("nightly", "intraday", "month_close", "provision_tenant", "provision_pending", "rebuild"):
         assert defs.resolve_job_def(job)
         assert f"`{job}`" in README
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -24,6 +24,7 @@
     |   `-- SecretAltered           a stored secret is not the one that was stored there
     |-- StorageFailed               the disk is full, or not ours to write
     |-- CheckFailed                 a blocking check found rows; nothing was published
+    |-- ProvisioningPending         a tenant does not have at a provider yet what it is to have
     `-- RegistryError               tenants and accounts that cannot stand side by side
 
 A message says what happened, where (provider, endpoint, window, tenant) and what to do, in one or two lines,
@@ -191,6 +192,10 @@ class StorageFailed(TokenboardError):
 
 class CheckFailed(TokenboardError):
     """At least one blocking check returned rows."""
+
+
+class ProvisioningPending(TokenboardError):
+    """Something is still to be done at a provider; it is on record, and a later run goes on from there."""
 
 
 class RegistryError(TokenboardError):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tokenboard_etl.errors import KeyRefused, LoadRefused, MalformedAnswer, PaginationStalled
 from tokenboard_etl.periods import Window
-from tokenboard_etl.providers import openrouter
+from tokenboard_etl.providers import openrouter, openrouter_changes
 from tokenboard_etl.providers.openrouter import KeyRef, groups_with_distinct_names
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.providers.wire import Request
@@ -547,7 +547,7 @@ def test_a_key_renamed_to_a_name_of_its_own_is_no_reason_to_refuse(pages: Any) -
 
 def test_a_limit_is_sent_digit_for_digit_and_the_key_does_not_show(pages: Any) -> None:
     server = pages({"data": key_item(1), "key": "sk-or-v1-EXAMPLE"})
-    made = asyncio.run(openrouter.create_key(server.fetch, "team", Decimal("0.10"), "monthly"))
+    made = asyncio.run(openrouter_changes.create_key(server.fetch, "team", Decimal("0.10"), "monthly"))
     assert made.key.get_secret_value() == "sk-or-v1-EXAMPLE"
     assert "EXAMPLE" not in repr(made)
     (request,) = server.asked

@@ -364,7 +364,8 @@ with open_warehouse(Path(sys.argv[1])) as connection:
     connection.execute("INSERT INTO ops.dirty_months VALUES ('2026-01')")
     connection.begin()
     connection.execute("INSERT INTO ops.dirty_months VALUES ('2026-02')")
-    connection.execute("INSERT INTO registry.tenants SELECT 'half', 'x', NULL, 'x', NULL, 'USD', NULL, 'active', now()")
+    columns = "tenant_id, name, description, currency, status, created_at"
+    connection.execute(f"INSERT INTO registry.tenants ({columns}) VALUES ('half', 'x', 'x', 'USD', 'active', now())")
     print("open", flush=True)
     sys.stdin.read()
 """
@@ -492,8 +493,8 @@ def billed(land: Any, warehouse: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyCo
     load_landing(warehouse, land({day: [row("1.75")] for day in JUNE.days()}, report="costs_total"))
     warehouse.execute(
         """
-        INSERT INTO registry.tenants VALUES ('t1', 'One', NULL, 'x', NULL, 'USD', NULL, 'active', $now),
-            ('t2', 'Two', NULL, 'x', NULL, 'USD', NULL, 'active', $now)
+        INSERT INTO registry.tenants (tenant_id, name, description, currency, status, created_at)
+        VALUES ('t1', 'One', 'x', 'USD', 'active', $now), ('t2', 'Two', 'x', 'USD', 'active', $now)
         """,
         {"now": NOW},
     )
@@ -704,7 +705,11 @@ def reader(path: Path) -> Iterator[Callable[[], int]]:
 
 def register(connection: duckdb.DuckDBPyConnection, tenant_id: str) -> None:
     connection.execute(
-        "INSERT INTO registry.tenants VALUES ($1, $1, NULL, 'x', NULL, 'USD', NULL, 'active', $2)", [tenant_id, NOW]
+        """
+        INSERT INTO registry.tenants (tenant_id, name, description, currency, status, created_at)
+        VALUES ($1, $1, 'x', 'USD', 'active', $2)
+        """,
+        [tenant_id, NOW],
     )
 
 

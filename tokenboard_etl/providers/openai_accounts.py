@@ -1,8 +1,7 @@
-"""OpenAI's accounts and limits: single questions, and the one call that answers with a key.
+"""OpenAI's accounts and limits: single questions.
 
 | call | endpoint | unit |
 |---|---|---|
-| create_service_account | POST /organization/projects/{id}/service_accounts | the key is shown once |
 | spend_limit | GET /organization/projects/{id}/spend_limit | whole cents; costs are decimal dollars |
 | admin_keys | GET /organization/admin_api_keys | the organization's admin keys, without their values |
 | credit_grants | GET /dashboard/billing/credit_grants | dollars; undocumented, refuses secret keys |
@@ -12,28 +11,9 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from pydantic import SecretStr
-
 from tokenboard_etl.providers.openai_buckets import PROVIDER
 from tokenboard_etl.providers.openai_lists import Listed, ListPage, listed
 from tokenboard_etl.providers.wire import Fetch, Request, Wire, WireAmount, read
-
-
-class ServiceAccountKey(Wire):
-    """`value` is shown here and never again; it does not show in a repr."""
-
-    id: str
-    value: SecretStr
-    created_at: int
-    expires_at: int | None = None
-
-
-class ServiceAccount(Wire):
-    id: str
-    name: str
-    role: str
-    created_at: int
-    api_key: ServiceAccountKey | None
 
 
 class Enforcement(Wire):
@@ -76,18 +56,6 @@ class CreditGrants(Wire):
     total_used: WireAmount
     total_available: WireAmount
     grants: CreditGrantList
-
-
-async def create_service_account(fetch: Fetch, project_id: str, name: str) -> ServiceAccount:
-    """Creates a service account with a key. Never repeated: a second call makes a second account."""
-    request = Request(
-        PROVIDER,
-        f"/organization/projects/{project_id}/service_accounts",
-        method="POST",
-        body={"name": name},
-        repeatable=False,
-    )
-    return read(ServiceAccount, request, await fetch(request))
 
 
 async def spend_limit(fetch: Fetch, project_id: str) -> SpendLimit | None:

@@ -14,15 +14,20 @@ MAX_PAGES = 10_000
 """More pages than any organization has projects: a walk this long goes in circles."""
 
 
-class Listed(Wire):
-    """An object of a list. `created_at` is in Unix seconds."""
+class Identified(Wire):
+    """An object of a list, by its id."""
 
     id: str = Field(min_length=1)
+
+
+class Listed(Identified):
+    """One with a name. `created_at` is in Unix seconds."""
+
     name: str | None = None
     created_at: int
 
 
-Item = TypeVar("Item", bound=Listed)
+Item = TypeVar("Item", bound=Identified)
 
 
 class ListPage(Wire, Generic[Item]):

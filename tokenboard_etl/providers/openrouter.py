@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from tokenboard_etl.errors import KeyRefused, LoadRefused, MalformedAnswer, PaginationStalled
@@ -31,7 +30,6 @@ from tokenboard_etl.providers.openrouter_wire import (
     AnalyticsRow,
     CreditsAnswer,
     Key,
-    KeyAnswer,
     KeyInfoAnswer,
     KeyPage,
     Workspace,
@@ -84,13 +82,6 @@ async def key_list(fetch: Fetch) -> dict[str, Key]:
         async for key in _keys_of(fetch, workspace):
             found[key.hash] = key
     return found
-
-
-async def create_key(fetch: Fetch, name: str, limit_usd: Decimal | None, limit_reset: str | None) -> KeyAnswer:
-    """Creates a key. Never repeated: a second call makes a second key. `limit_usd` None means unlimited."""
-    body = {"name": name, "limit": limit_usd, "limit_reset": limit_reset}
-    request = Request(PROVIDER, "/keys", method="POST", body=body, repeatable=False)
-    return read(KeyAnswer, request, await fetch(request))
 
 
 async def credits(fetch: Fetch) -> None:  # noqa: A001 - the report's name

@@ -53,6 +53,10 @@ class KeyPage(Wire):
     data: list[Key]
 
 
+class OneKey(Wire):
+    data: Key
+
+
 class KeyAnswer(Wire):
     """The answer to creating a key: `key` is the key itself, shown here and never again."""
 

@@ -12,11 +12,11 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from tokenboard_etl.errors import MalformedAnswer
+from tokenboard_etl.errors import MalformedAnswer, ProviderRejected
 from tokenboard_etl.money import parse_amount
 from tokenboard_etl.redaction import redact
 
@@ -111,3 +111,20 @@ def read(model: type[W], request: Request, body: Any) -> W:
         raise MalformedAnswer(
             request.provider, request.endpoint, f"{path}: {first['msg']}, found {seen}{more}", status=200
         ) from None
+
+
+class Deleted(Wire):
+    """What both providers answer to DELETE."""
+
+    deleted: Literal[True]
+
+
+async def delete(fetch: Fetch, request: Request) -> bool:
+    """Sends a DELETE, as often as needed: what is gone already is an answer too, and gives False."""
+    try:
+        read(Deleted, request, await fetch(request))
+    except ProviderRejected as refusal:
+        if refusal.status != 404:
+            raise
+        return False
+    return True

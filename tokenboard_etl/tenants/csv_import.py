@@ -1,17 +1,18 @@
 """`tenants import`: a CSV file becomes tenants and bindings, all of it or nothing.
 
 Columns: tenant_id, name, industry, country, currency, billing_email, openai_project_id, openrouter_key_hash,
-valid_from. A tenant may stand on several rows, one per account; blank fields keep what is
-known of it.
+valid_from, and, where there are any, legal_name, address, tax_id and limit_usd. A tenant may stand on several rows, one
+per account; blank fields keep what is known of it.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -20,7 +21,8 @@ from babel.numbers import list_currencies
 
 from tokenboard_etl.errors import RegistryError, WrongUse
 from tokenboard_etl.periods import parse_day
-from tokenboard_etl.tenants.names import check_tenant_id, clean_name, tenant_id_for
+from tokenboard_etl.tenants.details import parse_limit, with_details
+from tokenboard_etl.tenants.names import check_tenant_id, clean_name, name_key, tenant_id_for
 from tokenboard_etl.tenants.registry import Binding, Tenant, bind, rerate_open_months, save_tenant, tenants
 from tokenboard_etl.warehouse.connection import transaction
 
@@ -35,41 +37,50 @@ COLUMNS = (
     "openrouter_key_hash",
     "valid_from",
 )
+OPTIONAL = ("legal_name", "address", "tax_id", "limit_usd")
 MAX_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What changed: tenants new or updated, bindings added."""
+    """What changed: tenants new or updated, bindings added; and the limit, in USD, of each tenant of the file."""
 
     tenants: int
     bindings: int
+    limits_usd: Mapping[str, Decimal | None] = field(default_factory=dict, compare=False)
 
 
 def import_tenants(connection: duckdb.DuckDBPyConnection, path: Path, now: datetime) -> Imported:
     """Reads the file and writes it in one transaction; the first bad row refuses all of it, naming its line."""
-    rows = list(_rows(path))
     with transaction(connection):
-        known = {tenant.tenant_id: tenant for tenant in tenants(connection)}
-        ids = {tenant.name.casefold(): tenant.tenant_id for tenant in known.values()}
-        changed, added, named = set[str](), 0, dict[str, str]()
-        for number, row in enumerate(rows, start=1):
-            try:
-                tenant = _tenant(row, known, ids)
-                _refuse_second_name(named.setdefault(tenant.tenant_id, tenant.name), tenant)
-                if save_tenant(connection, tenant, known, now):
-                    changed.add(tenant.tenant_id)
-                added += sum(bind(connection, binding, now) for binding in _bindings(row, tenant.tenant_id))
-            except RegistryError as error:
-                raise RegistryError(
-                    f"{path.name}, line {_line_of(path, number)}: {error} Nothing was imported."
-                ) from None
-        if changed or added:
-            rerate_open_months(connection)
-    return Imported(len(changed), added)
+        return read_tenants(connection, path, now)
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
+def read_tenants(
+    connection: duckdb.DuckDBPyConnection, path: Path, now: datetime, required: Sequence[str] = COLUMNS
+) -> Imported:
+    """The same within the caller's transaction. A column that is not `required` may be missing."""
+    rows = list(_rows(path, required))
+    limits = dict[str, Decimal | None]()
+    known = {tenant.tenant_id: tenant for tenant in tenants(connection)}
+    ids = {name_key(tenant.name): tenant.tenant_id for tenant in known.values()}
+    changed, added, named = set[str](), 0, dict[str, str]()
+    for number, row in enumerate(rows, start=1):
+        try:
+            tenant = _tenant(row, known, ids)
+            _refuse_second_name(named.setdefault(tenant.tenant_id, tenant.name), tenant)
+            if save_tenant(connection, tenant, known, now):
+                changed.add(tenant.tenant_id)
+            limits[tenant.tenant_id] = parse_limit(row["limit_usd"]) or limits.get(tenant.tenant_id)
+            added += sum(bind(connection, binding, now) for binding in _bindings(row, tenant.tenant_id))
+        except (RegistryError, WrongUse) as error:
+            raise RegistryError(f"{path.name}, line {_line_of(path, number)}: {error} Nothing was imported.") from None
+    if changed or added:
+        rerate_open_months(connection)
+    return Imported(len(changed), added, limits)
+
+
+def _rows(path: Path, required: Sequence[str]) -> Iterator[dict[str, str]]:
     try:
         if not path.is_file():
             raise RegistryError(f"{path} is not a file.")
@@ -83,9 +94,11 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
         raise RegistryError(f"{path} is not a CSV file in UTF-8: {reason}. Nothing was imported.") from None
     if repeated := [column for column in frame.columns if "_duplicated_" in column]:
         raise RegistryError(f"{path.name} has the column {repeated[0].partition('_duplicated_')[0]} twice.")
-    if missing := [column for column in COLUMNS if column not in frame.columns]:
-        raise RegistryError(f"{path.name} lacks the column(s) {', '.join(missing)}; it needs {', '.join(COLUMNS)}.")
-    yield from frame.select(COLUMNS).fill_null("").iter_rows(named=True)
+    if missing := [column for column in required if column not in frame.columns]:
+        raise RegistryError(f"{path.name} lacks the column(s) {', '.join(missing)}; it needs {', '.join(required)}.")
+    absent = {column: "" for column in (*COLUMNS, *OPTIONAL) if column not in frame.columns}
+    for row in frame.fill_null("").iter_rows(named=True):
+        yield row | absent
 
 
 def _line_of(path: Path, number: int) -> int:
@@ -105,30 +118,28 @@ def _tenant(row: dict[str, str], known: dict[str, Tenant], ids: dict[str, str]) 
     """The row's tenant. A blank field keeps what is known, from before or from an earlier row."""
     name = clean_name(row["name"])
     given = row["tenant_id"].strip()
-    tenant_id = check_tenant_id(given) if given else ids.get(name.casefold()) or tenant_id_for(name, known)
+    tenant_id = check_tenant_id(given) if given else ids.get(name_key(name)) or tenant_id_for(name, known)
     before = known.get(tenant_id) or Tenant(tenant_id, name, None, None, "USD", None)
     if before.name != name:
-        ids.pop(before.name.casefold(), None)
-    if (owner := ids.setdefault(name.casefold(), tenant_id)) != tenant_id:
+        ids.pop(name_key(before.name), None)
+    if (owner := ids.setdefault(name_key(name), tenant_id)) != tenant_id:
         raise RegistryError(f"The name {name!r} belongs to the tenant {owner} already; {tenant_id} needs another.")
-    country, currency = row["country"].strip().upper(), row["currency"].strip().upper()
-    if country and not re.fullmatch(r"[A-Z]{2}", country):
-        raise RegistryError(f"{country!r} is not a two-letter country code.")
+    currency = row["currency"].strip().upper()
     if currency and currency not in list_currencies():
         raise RegistryError(f"{currency!r} is not an ISO 4217 currency code.")
-    industry, email = row["industry"].strip(), row["billing_email"].strip()
-    return replace(
-        before,
-        name=name,
-        industry=clean_name(industry, "industry") if industry else before.industry,
-        country=country or before.country,
-        currency=currency or before.currency,
-        billing_email=clean_name(email, "billing e-mail") if email else before.billing_email,
+    return with_details(
+        replace(before, name=name, currency=currency or before.currency),
+        country=row["country"],
+        industry=row["industry"],
+        billing_email=row["billing_email"],
+        legal_name=row["legal_name"],
+        address=row["address"],
+        tax_id=row["tax_id"],
     )
 
 
 def _refuse_second_name(earlier: str, tenant: Tenant) -> None:
-    if earlier.casefold() != tenant.name.casefold():
+    if name_key(earlier) != name_key(tenant.name):
         raise RegistryError(
             f"{tenant.tenant_id} is {earlier!r} on an earlier line and {tenant.name!r} here; one tenant has one name."
         )

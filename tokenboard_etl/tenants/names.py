@@ -35,6 +35,11 @@ def clean_name(name: str, what: str = "tenant name") -> str:
     return cleaned
 
 
+def name_key(name: str) -> str:
+    """Equal for names a person would take for the same: in another case, or in another Unicode form."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
 def tenant_id_for(name: str, taken: Collection[str]) -> str:
     """A stable id from a name: lower case, runs outside [a-z0-9] become `-`, at most 48 characters, unique."""
     base = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:MAX_ID_LENGTH].strip("-")

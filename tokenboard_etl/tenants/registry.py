@@ -22,6 +22,9 @@ class Tenant:
     currency: str
     billing_email: str | None
     status: str = "active"
+    legal_name: str | None = None
+    address: str | None = None
+    tax_id: str | None = None
 
     @property
     def description(self) -> str:
@@ -53,7 +56,7 @@ def tenants(connection: duckdb.DuckDBPyConnection) -> list[Tenant]:
     """All tenants by id."""
     rows = connection.execute(
         """
-        SELECT tenant_id, name, industry, country, currency, billing_email, status
+        SELECT tenant_id, name, industry, country, currency, billing_email, status, legal_name, address, tax_id
         FROM registry.tenants ORDER BY tenant_id
         """
     ).fetchall()
@@ -80,14 +83,25 @@ def save_tenant(connection: duckdb.DuckDBPyConnection, tenant: Tenant, known: di
         connection.execute(
             """
             UPDATE registry.tenants
-            SET name = $2, industry = $3, description = $4, country = $5, currency = $6, billing_email = $7, status = $8
+            SET name = $2, industry = $3, description = $4, country = $5, currency = $6, billing_email = $7,
+                status = $8, legal_name = $9, address = $10, tax_id = $11
             WHERE tenant_id = $1
             """,
             _columns(tenant),
         )
     else:
         connection.execute(
-            "INSERT INTO registry.tenants VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)", [*_columns(tenant), now]
+            """
+            INSERT INTO registry.tenants (
+                tenant_id, name, industry, description, country, currency, billing_email, status, legal_name, address,
+                tax_id, created_at
+            ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            """,
+            [*_columns(tenant), now],
+        )
+    if tenant.tenant_id not in known or known[tenant.tenant_id].name != tenant.name:
+        connection.execute(
+            "INSERT INTO registry.tenant_names VALUES ($1, $2, $3)", [tenant.tenant_id, tenant.name, now]
         )
     known[tenant.tenant_id] = tenant
     return True
@@ -112,13 +126,14 @@ def bind(connection: duckdb.DuckDBPyConnection, binding: Binding, now: datetime)
     return True
 
 
-def rerate_open_months(connection: duckdb.DuckDBPyConnection) -> None:
-    """Has the models built again for every loaded month that is not closed."""
+def rerate_open_months(connection: duckdb.DuckDBPyConnection, since: date = date.min) -> None:
+    """Has the models built again for every month that is not closed and was loaded for a day from `since` on."""
     months = connection.execute(
         """
         SELECT DISTINCT strftime(usage_date, '%Y-%m') AS month FROM ops.load_days
-        WHERE month NOT IN (SELECT month FROM billing.closed_months WHERE tenant_id IS NULL)
-        """
+        WHERE usage_date >= $1 AND month NOT IN (SELECT month FROM billing.closed_months WHERE tenant_id IS NULL)
+        """,
+        [since],
     ).fetchall()
     mark_months(connection, {month for (month,) in months})
 
@@ -133,4 +148,7 @@ def _columns(tenant: Tenant) -> list[str | None]:
         tenant.currency,
         tenant.billing_email,
         tenant.status,
+        tenant.legal_name,
+        tenant.address,
+        tenant.tax_id,
     ]

@@ -36,6 +36,7 @@ class FaultMiddleware:
         messages = await _until_body_ends(receive)
         body = b"".join(message.get("body", b"") for message in messages)
         self._sandbox.recorder.note(method, path, scope["query_string"].decode("latin-1"), body)
+        send = _with_request_id(path, self._sandbox.recorder.counts.total(), send)
         receive = _again(messages, receive)
         fault = self._sandbox.faults.decide(f"{method} {path}")
         if fault is None:
@@ -68,6 +69,19 @@ class FaultMiddleware:
             start["headers"] = [*headers, (b"content-length", str(len(spoiled)).encode())]
             await send(start)
             await send({"type": "http.response.body", "body": spoiled})
+
+
+def _with_request_id(path: str, number: int, send: Send) -> Send:
+    """Every answer names its request: OpenAI in a header of its own, OpenRouter in that of the network before it."""
+    name, prefix = (b"cf-ray", "") if path.startswith("/openrouter") else (b"x-request-id", "req_")
+    header = (name, f"{prefix}{number:016x}".encode())
+
+    async def named(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], header]
+        await send(message)
+
+    return named
 
 
 async def _until_body_ends(receive: Receive) -> list[Message]:
