@@ -22,6 +22,7 @@ from rich.table import Table
 
 from tokenboard_etl.cli_connections import connect, vault_app
 from tokenboard_etl.cli_forecast import show_forecast
+from tokenboard_etl.cli_reading import breakdown, summary, trend
 from tokenboard_etl.connections import require_connections
 from tokenboard_etl.errors import TokenboardError, WrongUse
 from tokenboard_etl.logs import log_to, show_progress, show_warnings
@@ -42,7 +43,8 @@ app.add_typer(landing_app, name="landing")
 tenants_app = typer.Typer(help="Who is billed, and for which accounts.", no_args_is_help=True)
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(vault_app, name="vault")
-app.command()(connect)
+for _command in (connect, summary, trend, breakdown):
+    app.command()(_command)
 
 _INTERRUPTED = 130
 """What typer returns after a Ctrl-C."""
