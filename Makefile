@@ -11,7 +11,7 @@ SCRATCH ?= $(shell awk '$$2 == "/dev/shm" {options = $$4} END {exit options == "
 	2>/dev/null && test -w /dev/shm && df -Pk /dev/shm | awk 'NR == 2 && $$4 >= 4 * 1024 * 1024 {print "/dev/shm"}')
 PYTEST = $(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check chaos lint types setup dev lock schema clean
+.PHONY: demo test check chaos lint types setup dev lock schema dictionary clean
 
 demo: $(VENV)/.ready  ## everything once, against the sandbox
 	@$(BIN)/tokenboard demo
@@ -45,6 +45,10 @@ lock: $(VENV)/.ready  ## pin the newest allowed versions, with hashes and withou
 schema: $(VENV)/.ready  ## docs/policy.schema.json, after a change of the policy's fields
 	$(BIN)/python -c 'from tokenboard_etl.billing.policy_schema import policy_schema; print(policy_schema(), end="")' \
 		>docs/policy.schema.json
+
+dictionary: $(VENV)/.ready  ## docs/data-dictionary.md, after a change of a published table
+	$(BIN)/python -c 'from tokenboard_etl.reading.dictionary import data_dictionary, published_tables; \
+		print(data_dictionary(published_tables()), end="")' >docs/data-dictionary.md
 
 clean:
 	rm -rf $(VENV) tests/prism/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
