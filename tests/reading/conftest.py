@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -116,23 +117,29 @@ def _night(settings: Settings, window: Window) -> None:
         republish(warehouse, settings)
 
 
-@pytest.fixture(scope="session")
-def spent() -> list[Spent]:
-    """What the world spent from the first of May to LAST_DAY as of READ_AT: the truth the file is held against."""
+@cache
+def spent_by(seen_at: datetime) -> list[Spent]:
+    """What the world spent from the first of May to LAST_DAY, as it shows it at a moment."""
     world = World()
     projects = {p: t.tenant_id for t in world.tenants for p in t.openai_projects[world.organizations[0].id]}
     keys = {key: tenant.tenant_id for tenant in world.tenants for key in tenant.openrouter_keys}
     found = []
     for day in Window.of_days(CLOSED.first, LAST_DAY).days():
-        for cost in world.openai_costs(world.organizations[0].id, day, READ_AT):
+        for cost in world.openai_costs(world.organizations[0].id, day, seen_at):
             account, amount = cost.project_id or "", cost.amount_usd.quantize(Decimal("1e-18"), ROUND_HALF_UP)
             owner = projects.get(account, "unallocated")
             found.append(Spent(day, owner, "openai", account, cost.api_key_id or "", cost.line_item, Fraction(amount)))
-        for row in world.openrouter_spend(day, READ_AT):
+        for row in world.openrouter_spend(day, seen_at):
             key = row.key_hash or ""
             owner = keys.get(key, "unallocated")
             found.append(Spent(day, owner, "openrouter", key, key, row.model, Fraction(row.usage_usd)))
     return found
+
+
+@pytest.fixture(scope="session")
+def spent() -> list[Spent]:
+    """The same as of READ_AT: the truth the file is held against."""
+    return spent_by(READ_AT)
 
 
 def total(amounts: Iterable[Fraction], decimals: int = 24) -> Decimal:
