@@ -21,6 +21,7 @@ from rich import filesize
 from rich.table import Table
 
 from tokenboard_etl.cli_connections import connect, vault_app
+from tokenboard_etl.cli_export import export_app
 from tokenboard_etl.cli_forecast import show_forecast
 from tokenboard_etl.cli_reading import breakdown, summary, trend
 from tokenboard_etl.connections import require_connections
@@ -43,6 +44,7 @@ app.add_typer(landing_app, name="landing")
 tenants_app = typer.Typer(help="Who is billed, and for which accounts.", no_args_is_help=True)
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(vault_app, name="vault")
+app.add_typer(export_app, name="export")
 for _command in (connect, summary, trend, breakdown):
     app.command()(_command)
 

@@ -161,3 +161,12 @@ def ask(published: Path) -> Iterator[Ask]:
     connection = duckdb.connect(published, read_only=True)
     yield lambda query, *values: connection.execute(query, list(values)).fetchall()
     connection.close()
+
+
+@pytest.fixture
+def copy(published: Path, tmp_path: Path) -> Path:
+    """A published file of the test's own, in a home of its own."""
+    file = tmp_path / "home" / "published" / "tokenboard.duckdb"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(published.read_bytes())
+    return file

@@ -54,15 +54,6 @@ def run(world_home: Path, tmp_path: Path) -> Run:
     return run
 
 
-@pytest.fixture
-def copy(published: Path, tmp_path: Path) -> Path:
-    """A published file of the test's own, in a home of its own."""
-    file = tmp_path / "home" / "published" / "tokenboard.duckdb"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(published.read_bytes())
-    return file
-
-
 # --- the figures
 
 
