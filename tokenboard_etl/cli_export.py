@@ -36,5 +36,19 @@ def export_focus(
         out.print(f"{rows} rows   {path}", highlight=False, markup=False)
 
 
+@export_app.command("tenant")
+def export_tenant(
+    tenant_id: Annotated[str, typer.Argument(metavar="TENANT_ID")],
+    to: Folder = None,
+) -> None:
+    """A tenant's own documents, lines and days as Parquet, and the SQL that recomputes its invoices from them."""
+    from tokenboard_etl.reading.tenant_export import export_tenant as write
+
+    settings = load_settings()
+    for path, rows in write(settings.published_path, tenant_id, _folder(settings, to)):
+        out.print(f"{rows} rows   {path}", highlight=False, markup=False)
+    out.print(f"recompute with   {path.with_name('check.sql')}", highlight=False, markup=False)
+
+
 def _folder(settings: Settings, to: Path | None) -> Path:
     return settings.home / "exports" if to is None else to.expanduser().resolve()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -64,7 +67,12 @@ class Spent:
         return self.cost_usd * (0 if self.tenant_id == "unallocated" else MULTIPLIERS[self.provider])
 
 
+SCRIPT = Path(sys.executable).parent / "tokenboard"
+TREE = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
+"""The script of the environment, and the code of this checkout."""
+
 Ask = Callable[..., list[tuple[Any, ...]]]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
@@ -170,3 +178,15 @@ def copy(published: Path, tmp_path: Path) -> Path:
     file.parent.mkdir(parents=True)
     file.write_bytes(published.read_bytes())
     return file
+
+
+@pytest.fixture
+def run(world_home: Path, tmp_path: Path) -> Run:
+    """The script, reading the world's published file."""
+
+    def run(*arguments: str, home: Path = world_home, **more: str) -> subprocess.CompletedProcess[str]:
+        env = {**TREE, "HOME": str(tmp_path), "TOKENBOARD_HOME": str(home), "COLUMNS": "60", **more}
+        command = [str(SCRIPT), *arguments]
+        return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    return run

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import duckdb
 import pytest
 
-from reading.conftest import CLOSED, CLOSED_AT, RUNNING, Spent, spent_by, total
+from reading.conftest import CLOSED, CLOSED_AT, RUNNING, Run, Spent, spent_by, total
 from tokenboard_etl.errors import WrongUse
 from tokenboard_etl.reading.focus import SIDES, Side, export_focus
 
@@ -229,6 +229,18 @@ def test_a_month_nothing_is_known_about_is_refused(published: Path, tmp_path: Pa
     with pytest.raises(WrongUse, match="Nothing is known about 2026-01"):
         export_focus(published, "2026-01", "cost", None, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_writes_both_sides_and_names_the_seller_of_the_policy(run: Run, copy: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("seller: {name: Reselling GmbH}\n")
+    ended = run("export", "focus", "--month", str(CLOSED), home=copy.parents[1], TOKENBOARD_POLICY=str(policy))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    files = [copy.parents[1] / "exports" / f"focus-{side}-{CLOSED}.parquet" for side in SIDES]
+    assert all(str(file) in ended.stdout for file in files)
+    assert {row["InvoiceIssuerName"] for row in read(files[1])} == {"Reselling GmbH"}
+    assert {row["InvoiceIssuerName"] for row in read(files[0])} == {"OpenAI", "OpenRouter"}
+    assert run("export", "focus", "--month", "2026-13").returncode == 2
 
 
 # --- the official validator

@@ -8,7 +8,6 @@ import pty
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,41 +16,23 @@ from typing import Any
 import duckdb
 import pytest
 
-from reading.conftest import CLOSED, LAST_DAY, READ_AT, RUNNING, Spent, total
+from reading.conftest import CLOSED, LAST_DAY, READ_AT, RUNNING, SCRIPT, TREE, Run, Spent, total
 from tokenboard_etl.errors import WrongUse
 from tokenboard_etl.periods import Window
 from tokenboard_etl.reading.tenant_figures import DIMENSIONS, Amounts, breakdown, summary, trend
 
 pytestmark = pytest.mark.slow
 
-SCRIPT = Path(sys.executable).parent / "tokenboard"
-TREE = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
-"""The script of the environment, and the code of this checkout."""
-
 BUSY = "northwind-analytics"
 MEANT_HARM = "1-1-formula-labs"
 NOWHERE = Path("nowhere.duckdb")
 TODAY = READ_AT.date()
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def amounts_of(rows: list[Spent]) -> Amounts:
     cost, billed = total(row.cost_usd for row in rows), total(row.billed_usd for row in rows)
     margin = total([*(row.billed_usd for row in rows), *(-row.cost_usd for row in rows)])
     return Amounts(cost, billed, margin, Decimal(0))
-
-
-@pytest.fixture
-def run(world_home: Path, tmp_path: Path) -> Run:
-    """The script, reading the world's published file."""
-
-    def run(*arguments: str, home: Path = world_home, **more: str) -> subprocess.CompletedProcess[str]:
-        env = {**TREE, "HOME": str(tmp_path), "TOKENBOARD_HOME": str(home), "COLUMNS": "60", **more}
-        command = [str(SCRIPT), *arguments]
-        return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-
-    return run
 
 
 # --- the figures

@@ -36,7 +36,7 @@ def export_focus(published: Path, month_text: str, side: Side, seller: str | Non
     """Writes focus-<side>-<month>.parquet into `folder`; returns its path and rows."""
     with open_published(published) as connection:
         month = require_month(connection, month_text)
-        values = {"month_start": month.window.start, "month_end": month.window.end}
+        values: dict[str, object] = {"month_start": month.window.start, "month_end": month.window.end}
         connection.execute("CREATE TEMP TABLE units (unit VARCHAR, focus_unit VARCHAR)")
         connection.executemany("INSERT INTO units VALUES ($1, $2)", [list(pair) for pair in UNITS.items()])
         if side == "billing":
