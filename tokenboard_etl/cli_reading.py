@@ -14,7 +14,7 @@ from tokenboard_etl.settings import load_settings
 from tokenboard_etl.terminal import out, plain, show_json, show_table, table_of
 
 if TYPE_CHECKING:
-    from tokenboard_etl.reading.tenant_figures import Amounts, Budget, Day, Summary
+    from tokenboard_etl.reading.tenant_values import Amounts, Budget, Day, Summary
 
 TenantId = Annotated[str, typer.Argument(metavar="TENANT_ID", help="A tenant, or unallocated.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs; amounts are exact text.")]
