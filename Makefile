@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PRISM := tests/prism/node_modules/.bin/prism
+VALIDATOR := tests/reading/validator
 
 # One worker more than there are cores, because tests also wait for processes. The tests of a file stay together.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
@@ -11,7 +12,7 @@ SCRATCH ?= $(shell awk '$$2 == "/dev/shm" {options = $$4} END {exit options == "
 	2>/dev/null && test -w /dev/shm && df -Pk /dev/shm | awk 'NR == 2 && $$4 >= 4 * 1024 * 1024 {print "/dev/shm"}')
 PYTEST = $(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check chaos bench lint types setup dev lock schema clean
+.PHONY: demo test check chaos bench lint types setup dev lock schema dictionary clean
 
 demo: $(VENV)/.ready  ## everything once, against the sandbox
 	@$(BIN)/tokenboard demo
@@ -35,7 +36,7 @@ lint: $(VENV)/.ready
 types: $(VENV)/.ready
 	$(BIN)/mypy
 
-setup: $(VENV)/.ready  ## Prism too, where node is at hand
+setup: $(VENV)/.ready $(VALIDATOR)/.venv/.ready  ## FOCUS's validator and, where node is at hand, Prism
 	@if command -v npm >/dev/null && [ ! -x $(PRISM) ]; then cd tests/prism && npm ci --ignore-scripts --silent; fi
 
 dev: $(VENV)/.ready  ## Dagster's UI over this folder's workspace.yaml
@@ -44,13 +45,19 @@ dev: $(VENV)/.ready  ## Dagster's UI over this folder's workspace.yaml
 lock: $(VENV)/.ready  ## pin the newest allowed versions, with hashes and without any host
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-strip-extras --upgrade --extra dev pyproject.toml --output-file requirements.lock
+	cd $(VALIDATOR) && $(CURDIR)/$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes \
+		--no-emit-index-url --no-header --upgrade requirements.in --output-file requirements.lock
 
 schema: $(VENV)/.ready  ## docs/policy.schema.json, after a change of the policy's fields
 	$(BIN)/python -c 'from tokenboard_etl.billing.policy_schema import policy_schema; print(policy_schema(), end="")' \
 		>docs/policy.schema.json
 
+dictionary: $(VENV)/.ready  ## docs/data-dictionary.md, after a change of a published table
+	$(BIN)/python -c 'from tokenboard_etl.reading.dictionary import data_dictionary, published_tables; \
+		print(data_dictionary(published_tables()), end="")' >docs/data-dictionary.md
+
 clean:
-	rm -rf $(VENV) tests/prism/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VALIDATOR)/.venv tests/prism/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11, 3.12 or 3.13 is needed; try make PYTHON=python3.11" \
@@ -58,4 +65,12 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# In an environment of its own, because it wants an older numpy, and Python 3.12 where one line of it is not mended.
+$(VALIDATOR)/.venv/.ready: $(VALIDATOR)/requirements.lock $(VALIDATOR)/mend.py
+	$(PYTHON) -m venv $(VALIDATOR)/.venv
+	$(VALIDATOR)/.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		--ignore-requires-python -r $(VALIDATOR)/requirements.lock
+	$(VALIDATOR)/.venv/bin/python $(VALIDATOR)/mend.py
 	@touch $@

@@ -23,6 +23,8 @@ from rich.table import Table
 from tokenboard_etl.cli_connections import connect, vault_app
 from tokenboard_etl.cli_invoices import close, credit_note
 from tokenboard_etl.cli_provisioning import key_app, provision, tenants_limit, tenants_rotate, tenants_show
+from tokenboard_etl.cli_export import export_app
+from tokenboard_etl.cli_reading import breakdown, summary, trend
 from tokenboard_etl.connections import require_connections
 from tokenboard_etl.errors import TokenboardError, WrongUse
 from tokenboard_etl.logs import log_to, show_progress, show_warnings
@@ -44,10 +46,10 @@ tenants_app = typer.Typer(help="Who is billed, and for which accounts.", no_args
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(vault_app, name="vault")
 app.add_typer(key_app, name="key")
-app.command()(connect)
-app.command()(close)
+app.add_typer(export_app, name="export")
+for _command in (connect, close, provision, summary, trend, breakdown):
+    app.command()(_command)
 app.command("credit-note")(credit_note)
-app.command()(provision)
 for _name, _command in (("show", tenants_show), ("limit", tenants_limit), ("rotate", tenants_rotate)):
     tenants_app.command(_name)(_command)
 

@@ -1,13 +1,71 @@
-"""What the commands write to."""
+"""What the commands write to: tables for people, aligned text for pipes, JSON for programs."""
 
 from __future__ import annotations
 
-from rich.console import Console
+import json
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+out = Console(soft_wrap=True, emoji=False)
+err = Console(stderr=True, soft_wrap=True, emoji=False)
+
+_WIDEST = 10_000
 
 
 def plain(text: str | None) -> str:
     """Text from outside, without meaning to the terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text or "").replace("[", r"\[")
+    return escape("".join(c if c.isprintable() else "?" for c in text or ""))
+
+
+def table_of(title: str, headings: Iterable[str], *, amounts: Iterable[str], names: Iterable[str] = ()) -> Table:
+    """A table whose columns named in `amounts` stand to the right; only those in `names` may be broken into lines."""
+    right, folding = set(amounts), set(names)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in headings:
+        justify: Literal["left", "right"] = "right" if heading in right else "left"
+        table.add_column(heading, justify=justify, no_wrap=heading not in folding, overflow="fold")
+    return table
+
+
+def show_table(table: Table) -> None:
+    """The table on a terminal; elsewhere one line a row, aligned, without frames and as wide as it needs."""
+    if out.is_terminal:
+        for column in table.columns:
+            if column.no_wrap:  # an amount is never cut, however narrow the terminal
+                column.min_width = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+        out.print(table, highlight=False)
+        return
+    table.box, table.padding = None, (0, 2, 0, 0)
+    wide = Console(width=_WIDEST, soft_wrap=True, emoji=False)
+    with wide.capture() as text:
+        wide.print(table, highlight=False)
+    for line in text.get().splitlines():
+        out.out(line.rstrip(), highlight=False)
+
+
+def show_json(value: object) -> None:
+    """One JSON document: amounts as exact text, dates in ISO form, everything beyond ASCII escaped."""
+    out.out(json.dumps(_simple(value), indent=2), highlight=False)
+
+
+def _simple(value: object) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        if type(value).__str__ is not object.__str__:  # it has a form of its own, as a month has
+            return str(value)
+        return {each.name: _simple(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, dict):
+        return {key: _simple(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_simple(each) for each in value]
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return value.isoformat() if isinstance(value, (date, datetime)) else value

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -14,13 +15,19 @@ from tokenboard_etl.errors import WarehouseError
 from tokenboard_etl.files import storage_errors, sync_directory
 from tokenboard_etl.warehouse.connection import configure, driver_errors
 from tokenboard_etl.warehouse.models import comment_on
-from tokenboard_etl.warehouse.sql_files import quoted, read_sql
+from tokenboard_etl.warehouse.sql_files import names_in, quoted, read_sql
 
 log = logging.getLogger("tokenboard.publish")
 
 PUBLISHED_SCHEMAS = ("billing", "usage", "credits", "ops", "registry")
 INTRADAY = "usage.intraday"
 """Replaced every few minutes, so it has a small file of its own and is not part of the large one."""
+
+VIEWS = "views"
+"""Schema of the views that only the published file has: sql/views, over its tables."""
+
+KEPT = 3
+"""So many earlier publications stay in the folder `earlier` beside the file, so that yesterday's can be asked again."""
 
 _PERSONAL = frozenset({"ops.operations", "ops.operation_files", "ops.operation_rejects"})
 """What they are about are persons; what operations cost is in billing.operation_costs."""
@@ -40,7 +47,7 @@ def publish(connection: duckdb.DuckDBPyConnection, working: Path, published: Pat
         shutil.copyfile(working, path)
         _strip(path)
 
-    return _put_in_place(connection, published, copy)
+    return _put_in_place(connection, published, copy, kept=KEPT)
 
 
 def publish_table(connection: duckdb.DuckDBPyConnection, table: str, published: Path) -> int:
@@ -67,7 +74,9 @@ def publish_table(connection: duckdb.DuckDBPyConnection, table: str, published: 
     return _put_in_place(connection, published, copy)
 
 
-def _put_in_place(connection: duckdb.DuckDBPyConnection, published: Path, copy: Callable[[Path], None]) -> int:
+def _put_in_place(
+    connection: duckdb.DuckDBPyConnection, published: Path, copy: Callable[[Path], None], *, kept: int = 0
+) -> int:
     """Lets `copy` write a file beside the published one, verifies it and renames it over the old one."""
     beside = published.with_name(f".{published.name}.{os.getpid()}.part")
     with storage_errors(published):
@@ -83,6 +92,8 @@ def _put_in_place(connection: duckdb.DuckDBPyConnection, published: Path, copy: 
             finally:
                 os.close(descriptor)
             beside.chmod(0o444)
+            if kept:
+                _keep(published, kept)
             beside.replace(published)
         finally:
             beside.unlink(missing_ok=True)
@@ -92,8 +103,26 @@ def _put_in_place(connection: duckdb.DuckDBPyConnection, published: Path, copy: 
     return size
 
 
+def _keep(published: Path, kept: int) -> None:
+    """Gives the file that is to be replaced a second name, the time it was put in place; drops all but the newest."""
+    if not published.exists():
+        return
+    folder = published.parent / "earlier"
+    folder.mkdir(exist_ok=True)
+    placed_at = datetime.fromtimestamp(published.stat().st_mtime, UTC)
+    name = folder / f"{published.stem}-{placed_at:%Y%m%dT%H%M%S.%f}Z{published.suffix}"
+    try:
+        name.hardlink_to(published)
+    except FileExistsError:  # of a run that was killed right after
+        pass
+    except OSError as error:  # not every file system has links, and that is no reason not to publish
+        log.warning("the earlier publication is not kept: %s", error.strerror)
+    for old in sorted(folder.glob(f"{published.stem}-*{published.suffix}"))[:-kept]:
+        old.unlink()
+
+
 def _strip(path: Path) -> None:
-    """Drops what is not for analysts from the copy."""
+    """Drops what is not for analysts from the copy, and adds the views."""
     with driver_errors(path):
         copy = duckdb.connect(path)
         try:
@@ -107,6 +136,10 @@ def _strip(path: Path) -> None:
                     copy.execute(f"DROP TABLE {quoted(f'{schema}.{table}')}")
             for schema in ("raw", "staging", "policy"):
                 copy.execute(f"DROP SCHEMA IF EXISTS {schema}")
+            copy.execute(f"CREATE SCHEMA {VIEWS}")
+            for view in map(read_sql, names_in(VIEWS)):
+                copy.execute(f"CREATE VIEW {quoted(view.name)} AS {view.query}")
+                comment_on(copy, view, "VIEW")
             copy.execute("CHECKPOINT")
         finally:
             copy.close()

@@ -1,0 +1,123 @@
+"""Publishing under readers, and the publications that are kept."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tokenboard_etl.warehouse.connection import open_warehouse
+from tokenboard_etl.warehouse.models import build_models
+from tokenboard_etl.warehouse.publish import KEPT, publish
+
+NOW = datetime(2026, 6, 15, 2, 0, tzinfo=UTC)
+
+READERS = 20
+PUBLICATIONS = 50
+READER = """
+import select
+import sys
+import duckdb
+
+print("ready", flush=True)
+while not select.select([sys.stdin], [], [], 0.3)[0]:
+    with duckdb.connect(sys.argv[1], read_only=True) as published:
+        published.execute("SET threads = 1")
+        tenants = published.execute("SELECT count(*) FROM registry.tenants").fetchall()[0][0]
+        views = published.execute("SELECT count(*) FROM views.named_charges").fetchall()[0][0]
+        bindings = published.execute("SELECT count(*) FROM registry.accounts").fetchall()[0][0]
+    print(tenants, bindings, views, flush=True)
+"""
+
+
+def register(connection: duckdb.DuckDBPyConnection, number: int) -> None:
+    """A tenant and a binding: whoever sees one sees the other."""
+    connection.execute(
+        "INSERT INTO registry.tenants VALUES ($1, $1, NULL, 'x', NULL, 'USD', NULL, 'active', $2)", [f"t{number}", NOW]
+    )
+    connection.execute(
+        "INSERT INTO registry.accounts VALUES ($1, 'openai', 'project', $1, '2026-01-01', NULL, $2)",
+        [f"t{number}", NOW],
+    )
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    return tmp_path / "published" / "tokenboard.duckdb"
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path, published: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A working file that was published once, without a tenant."""
+    with open_warehouse(tmp_path / "warehouse.duckdb") as connection:
+        build_models(connection, NOW, settle_days=4)
+        publish(connection, tmp_path / "warehouse.duckdb", published)
+        yield connection
+
+
+@contextmanager
+def readers(path: Path) -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that open the file and ask it, several times a second, until the block ends."""
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", READER, str(path)]
+    started = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(READERS)]
+    try:
+        for process in started:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        yield started
+    finally:
+        for process in started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+@pytest.mark.slow
+def test_readers_never_meet_an_error_or_a_mixed_result_while_it_is_replaced(
+    warehouse: duckdb.DuckDBPyConnection, published: Path, tmp_path: Path
+) -> None:
+    with readers(published) as processes:
+        for number in range(PUBLICATIONS):
+            register(warehouse, number)
+            publish(warehouse, tmp_path / "warehouse.duckdb", published)
+        told = [process.communicate("stop\n") for process in processes]
+    seen = set()
+    for out, err in told:
+        assert err == ""
+        counts = [tuple(map(int, line.split())) for line in out.splitlines()]
+        assert counts
+        assert all(tenants == bindings and views == 0 for tenants, bindings, views in counts)
+        assert counts == sorted(counts)
+        seen |= {tenants for tenants, _, _ in counts}
+    assert len(seen) > PUBLICATIONS // 10
+
+
+def test_the_last_publications_are_kept_as_they_were(
+    warehouse: duckdb.DuckDBPyConnection, published: Path, tmp_path: Path
+) -> None:
+    before = [published.read_bytes()]
+    for number in range(KEPT + 2):
+        register(warehouse, number)
+        publish(warehouse, tmp_path / "warehouse.duckdb", published)
+        before.append(published.read_bytes())
+    earlier = sorted((published.parent / "earlier").iterdir())
+    assert [path.read_bytes() for path in earlier] == before[-1 - KEPT : -1]
+    assert [path.name for path in published.parent.iterdir() if path.is_file()] == [published.name]
+    with duckdb.connect(earlier[0], read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM registry.tenants").fetchall() == [(2,)]
+
+
+def test_a_publication_that_fails_is_not_kept_as_an_earlier_one(
+    warehouse: duckdb.DuckDBPyConnection, published: Path, tmp_path: Path
+) -> None:
+    warehouse.execute("DROP TABLE billing.charges")
+    with pytest.raises(duckdb.Error):
+        publish(warehouse, tmp_path / "warehouse.duckdb", published)
+    assert not (published.parent / "earlier").exists()

@@ -1,0 +1,57 @@
+"""What a tenant may have of the published file: its documents, their lines, its days. No cost, no margin, nobody else.
+
+Columns are named one by one, so that a new column of a table goes nowhere by itself. What names a margin rule, a
+connection or a load is left out, because a name may tell what it stands for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tokenboard_etl.errors import WrongUse
+from tokenboard_etl.files import write_atomically
+from tokenboard_etl.reading.parquet import write_parquet
+from tokenboard_etl.reading.published import UNALLOCATED, open_published, require_tenant
+from tokenboard_etl.warehouse.sql_files import SQL_ROOT
+
+CHECK = SQL_ROOT / "exports" / "tenant_check.sql"
+"""Goes out as it is; it names no tenant."""
+
+_TABLES = {
+    "documents": """
+        SELECT invoice_number, month, kind, status, currency, net_minor, tax_minor, total_minor, issued_at, corrects
+        FROM billing.invoices WHERE tenant_id = $1 ORDER BY invoice_number
+    """,
+    "lines": """
+        SELECT
+            line.invoice_number, line.line_no, document.month, line.kind, line.description, line.provider,
+            line.account_id, line.account_name, line.line_item, line.quantity, line.unit, document.currency,
+            line.billed_exact AS billed_usd, line.amount_minor
+        FROM billing.invoices AS document
+        JOIN billing.invoice_lines AS line ON line.invoice_number = document.invoice_number
+        WHERE document.tenant_id = $1 ORDER BY line.invoice_number, line.line_no
+    """,
+    "days": """
+        SELECT
+            usage_date, provider, account_id, api_key_id, line_item, model, category, quantity, quantity_unit,
+            billed_usd
+        FROM billing.charges WHERE tenant_id = $1 AND source = 'provider'
+        ORDER BY usage_date, provider, account_id, api_key_id, line_item
+    """,
+}
+
+
+def export_tenant(published: Path, tenant_id: str, folder: Path) -> list[tuple[Path, int]]:
+    """Writes the tenant's Parquet files and check.sql into `folder`/tenant-<id>; returns each file with its rows."""
+    if tenant_id == UNALLOCATED:
+        raise WrongUse("Unallocated spend belongs to no tenant, so there is nobody to export it for.")
+    with open_published(published) as connection:
+        require_tenant(connection, tenant_id)
+        own = folder / f"tenant-{tenant_id}"
+        written = []
+        for name, query in _TABLES.items():
+            connection.execute(f"CREATE TEMP TABLE {name} AS {query}", [tenant_id])
+            path = own / f"{name}.parquet"
+            written.append((path, write_parquet(connection, name, path)))
+    write_atomically(own / "check.sql", CHECK.read_bytes())
+    return written
