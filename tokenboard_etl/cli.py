@@ -20,6 +20,7 @@ import typer
 from rich import filesize
 from rich.table import Table
 
+from tokenboard_etl.cli_backup import backup, restore
 from tokenboard_etl.cli_connections import connect, vault_app
 from tokenboard_etl.cli_forecast import show_forecast
 from tokenboard_etl.connections import require_connections
@@ -43,6 +44,8 @@ tenants_app = typer.Typer(help="Who is billed, and for which accounts.", no_args
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(vault_app, name="vault")
 app.command()(connect)
+app.command()(backup)
+app.command()(restore)
 
 _INTERRUPTED = 130
 """What typer returns after a Ctrl-C."""

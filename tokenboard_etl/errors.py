@@ -22,6 +22,7 @@
     |-- VaultError
     |   |-- VaultDamaged            the file with the stored secrets is not whole
     |   `-- SecretAltered           a stored secret is not the one that was stored there
+    |-- BackupDamaged               a backup lacks a file, or holds one altered
     |-- StorageFailed               the disk is full, or not ours to write
     |-- CheckFailed                 a blocking check found rows; nothing was published
     `-- RegistryError               tenants and accounts that cannot stand side by side
@@ -183,6 +184,10 @@ class VaultDamaged(VaultError):
 
 class SecretAltered(VaultError):
     """A row was changed, or moved to another owner or id; it does not decrypt under its own key."""
+
+
+class BackupDamaged(TokenboardError):
+    """A checksum of a backup differs, or its list names what cannot be; the home is as it was."""
 
 
 class StorageFailed(TokenboardError):
