@@ -13,32 +13,37 @@ from assets.automation import (
 )
 from assets.checks import identities
 from assets.extraction import extraction_assets
+from assets.freshness import kept_fresh
 from assets.intraday import land_intraday, load_intraday
 from assets.invoices import close_month
+from assets.liveness import dead_runs
 from assets.maintenance import rebuild
 from assets.models import models, records
 from assets.prices import prices
 from assets.publishing import published
-from assets.resources import Surroundings
+from assets.resources import Surroundings, for_runs
 
 
 def definitions(surroundings: Surroundings) -> dg.Definitions:
     """Everything there is, over the given surroundings."""
     return dg.Definitions(
-        assets=[
-            prices,
-            *extraction_assets(),
-            models,
-            *records,
-            close_month,
-            published,
-            land_intraday,
-            load_intraday,
-        ],
+        assets=kept_fresh(
+            [
+                prices,
+                *extraction_assets(),
+                models,
+                *records,
+                close_month,
+                published,
+                land_intraday,
+                load_intraday,
+            ]
+        ),
         asset_checks=[identities],
         jobs=[nightly, intraday, month_close, rebuild],
         schedules=[nightly_02_utc, intraday_5_min, weekly_reread, month_close_day_5],
-        resources={"surroundings": surroundings},
+        sensors=[dead_runs],
+        resources={"surroundings": for_runs(surroundings)},
     )
 
 

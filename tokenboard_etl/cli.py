@@ -237,7 +237,7 @@ def nightly_window(settings: Settings, first: str | None, last: str | None) -> W
 
 @contextmanager
 def _at_work(settings: Settings) -> Iterator[None]:
-    with log_to(settings.logs_path), show_progress(out):
+    with log_to(settings.logs_path, settings.log_format), show_progress(out):
         yield
 
 

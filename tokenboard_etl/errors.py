@@ -63,9 +63,11 @@ class KeyMissing(ConfigurationError):
 class KeyRefused(ConfigurationError):
     """The provider answered 401 or 403, or the key is of a kind that cannot do this."""
 
-    def __init__(self, provider: str, endpoint: str, reason: str, advice: str) -> None:
+    def __init__(self, provider: str, endpoint: str, reason: str, advice: str, request_id: str | None = None) -> None:
         self.provider, self.endpoint, self.reason, self.advice = provider, endpoint, reason, advice
-        super().__init__(f"{provider} refused the key for {endpoint}: {reason}. {advice}")
+        self.request_id = request_id
+        known_as = f" (request id {request_id})" if request_id else ""
+        super().__init__(f"{provider} refused the key for {endpoint}: {reason}{known_as}. {advice}")
 
 
 class PolicyError(ConfigurationError):

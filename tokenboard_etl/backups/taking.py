@@ -27,7 +27,7 @@ from tokenboard_etl.warehouse.connection import WAIT_SECONDS, alone, writer_lock
 
 log = logging.getLogger("tokenboard.backup")
 
-_NOT_OURS = frozenset({"logs", "dagster", "demo", "warehouse.duckdb.tmp"})
+_NOT_OURS = frozenset({"logs", "dagster", "running", "demo", "warehouse.duckdb.tmp"})
 """Folders of a home that hold nothing anybody needs again: Dagster's is its own history of runs."""
 
 

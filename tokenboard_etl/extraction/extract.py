@@ -76,7 +76,7 @@ async def land(connection: Connection, client: Client, report: Report, about: Un
         write_failure(about.root, *name, about.window, about.run, about.clock(), error)
         raise
     clear_failure(about.root, *name)
-    log.info("landed %s %s (%s): %d page(s)", *name, about.window, len(done.pages))
+    log.info("landed %s %s (%s): %d page(s)", *name, about.window, len(done.pages), extra=done.facts)
     return done
 
 
