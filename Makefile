@@ -38,9 +38,12 @@ setup: $(VENV)/.ready  ## Prism too, where node is at hand
 dev: $(VENV)/.ready  ## Dagster's UI over this folder's workspace.yaml
 	$(BIN)/dagster dev -w workspace.yaml
 
-lock: $(VENV)/.ready  ## pin the newest allowed versions, with hashes and without any host
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-strip-extras --upgrade --extra dev pyproject.toml --output-file requirements.lock
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-strip-extras pyproject.toml
+
+lock: $(VENV)/.ready  ## pin the newest allowed versions, with hashes and without any host; the same ones for the image
+	$(COMPILE) --upgrade --extra dev --extra postgres --output-file requirements.lock
+	$(COMPILE) --upgrade --extra postgres --constraints requirements.lock --output-file deploy/requirements.lock
 
 schema: $(VENV)/.ready  ## docs/policy.schema.json, after a change of the policy's fields
 	$(BIN)/python -c 'from tokenboard_etl.billing.policy_schema import policy_schema; print(policy_schema(), end="")' \
