@@ -3,7 +3,7 @@
 Dagster's default launcher learns of a death only from the code server that started the process. A command line that
 was killed, or a machine that lost power, leaves a run that is STARTED for ever, and its place in the queue taken: the
 next night would wait for it. So each run holds a lock, which the kernel frees however the process dies, and a sensor
-looks once a minute which locks are free.
+looks every half minute which locks are free.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ import dagster as dg
 from tokenboard_etl.files import storage_errors
 from tokenboard_etl.settings import load_settings
 
-EVERY_SECONDS = 60
+EVERY_SECONDS = 30
 
 _IN_PROCESS = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -109,22 +110,25 @@ def worker_at_work(up: Services, run_id: str) -> int:
     return int(lock.read_text())
 
 
-def test_a_night_whose_daemon_and_worker_are_killed_is_finished_by_its_retry(
+def test_a_night_that_lost_its_worker_daemon_and_code_server_is_finished_by_its_retry(
     services: Services, sandbox: RunningSandbox
 ) -> None:
     sandbox.add_fault("slow", "/organization/costs", delay=1)
     run = launch_what_the_schedule_asks_for(services)
     worker = worker_at_work(services, run)
     services.kill("daemon")
-    os.kill(worker, signal.SIGKILL)
+    services.kill("code")
+    with suppress(ProcessLookupError):
+        os.kill(worker, signal.SIGKILL)
     sandbox.clear_faults()
-    until("the end of the killed run", lambda: runs(services)[run]["status"] == "FAILURE", 30)
     home = Path(services.keys["TOKENBOARD_HOME"])
     assert not (home / "published" / "tokenboard.duckdb").exists()
-    assert retry_of(services, run) is None
+    assert runs(services)[run]["status"] == "STARTED"  # there is nobody left who could say that it died
 
+    services.start("code")
     services.start("daemon")
-    retry = until("the retry", lambda: retry_of(services, run), 60)
+    retry = until("the retry", lambda: retry_of(services, run), 120)
+    assert runs(services)[run]["status"] == "FAILURE"
     until("the retry's end", lambda: runs(services)[retry]["status"] in ("SUCCESS", "FAILURE"), 90)
     assert runs(services)[retry]["status"] == "SUCCESS", services.said()
     with duckdb.connect(home / "published" / "tokenboard.duckdb", read_only=True) as published:
