@@ -106,3 +106,9 @@ def test_every_path_and_link_exists() -> None:
 @pytest.mark.parametrize("name", [name for name in FIELDS if name != "files"])
 def test_every_field_of_a_log_record_is_named(name: str) -> None:
     assert f"`{name}`" in PAGE.partition("\n## Logs\n")[2]
+
+
+def test_every_test_the_threat_model_rests_on_exists() -> None:
+    named = re.findall(r"`(tests/[\w/.]+)`", (ROOT / "docs" / "threat-model.md").read_text())
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
