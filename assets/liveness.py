@@ -25,13 +25,18 @@ _IN_PROCESS = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 @contextmanager
 def alive(folder: Path, run_id: str) -> Iterator[None]:
     """Holds the run's lock in `folder`, with the number of this process for people, while the block runs."""
-    path = _lock_of(folder, run_id)
+    path, unlocked = _lock_of(folder, run_id), folder / f".{run_id}.{os.getpid()}"
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.write(descriptor, str(os.getpid()).encode())
+            unlocked.rename(path)  # nobody sees it before it is locked
+        except OSError:
+            os.close(descriptor)
+            raise
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.write(descriptor, str(os.getpid()).encode())
         yield
     finally:
         path.unlink(missing_ok=True)
@@ -44,15 +49,16 @@ def end_dead_runs(instance: dg.DagsterInstance, folder: Path) -> list[str]:
     A run without a lock is left alone: it has not begun yet, or works in another place.
     """
     ended = []
-    for record in instance.get_run_records(dg.RunsFilter(statuses=list(_IN_PROCESS))):
-        run = record.dagster_run
-        if _has_died(_lock_of(folder, run.run_id)) and not _is_finished(instance, run.run_id):
+    for path in sorted(folder.glob("*.lock")):
+        if not _has_died(path):
+            continue
+        run = instance.get_run_by_id(path.stem)
+        if run and run.status in _IN_PROCESS:
             instance.report_run_failed(
-                run, "The process of this run died; another run of the same work goes on from it."
+                run, "The process of this run died. Another run of the same work goes on from it."
             )
             ended.append(run.run_id)
-        if _is_finished(instance, run.run_id):
-            _lock_of(folder, run.run_id).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
     return ended
 
 
@@ -82,9 +88,3 @@ def _has_died(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
-
-
-def _is_finished(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """As it stands now: the run may have ended since it was listed."""
-    run = instance.get_run_by_id(run_id)
-    return run is None or run.is_finished

@@ -103,7 +103,7 @@ def test_every_path_and_link_exists() -> None:
         assert (ROOT / path).exists(), path
 
 
-@pytest.mark.parametrize("name", [name for name in FIELDS if name != "files"])
+@pytest.mark.parametrize("name", FIELDS)
 def test_every_field_of_a_log_record_is_named(name: str) -> None:
     assert f"`{name}`" in PAGE.partition("\n## Logs\n")[2]
 

@@ -25,7 +25,7 @@ LogFormat = Literal["text", "json"]
 
 FIELDS = (
     "provider", "connection", "report", "endpoint", "window", "load_id",
-    "pages", "rows", "bytes", "files", "seconds", "attempt", "status", "request_id",
+    "pages", "rows", "bytes", "seconds", "attempt", "status", "request_id",
 )  # fmt: skip
 """What a record may carry besides its words, given as `extra`: JSON has each as a field of its own."""
 
