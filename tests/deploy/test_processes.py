@@ -60,10 +60,11 @@ def services(sandbox: RunningSandbox, tmp_path: Path) -> Iterator[Services]:
     with postgres() as storage:
         up = Services(tmp_path / "dagster", storage, keys)
         try:
-            assert up.start("prepare").wait(60) == 0, up.said()
-            for name in ("code", "daemon", "webserver"):
-                up.start(name)
-            until("the code location", lambda: has_schedules(up), 60, every=0.5)
+            up.start("code")  # needs no table to load its definitions
+            assert up.start("prepare").wait(120) == 0, up.said()
+            up.start("daemon")
+            up.start("webserver")
+            until("the code location", lambda: has_schedules(up), 120, every=0.5)
             yield up
         except BaseException:
             sys.stderr.write(up.said())
@@ -106,7 +107,7 @@ def worker_at_work(up: Services, run_id: str) -> int:
     """The process of a run that has landed its first page and is not done."""
     home = Path(up.keys["TOKENBOARD_HOME"])
     lock = home / "running" / f"{run_id}.lock"
-    until("a page of the run", lambda: lock.exists() and any(home.glob("landing/*/*/*/pages.jsonl")), 60, every=0.01)
+    until("a page of the run", lambda: lock.exists() and any(home.glob("landing/*/*/*/pages.jsonl")), 120, every=0.01)
     return int(lock.read_text())
 
 
@@ -127,9 +128,9 @@ def test_a_night_that_lost_its_worker_daemon_and_code_server_is_finished_by_its_
 
     services.start("code")
     services.start("daemon")
-    retry = until("the retry", lambda: retry_of(services, run), 120)
+    retry = until("the retry", lambda: retry_of(services, run), 240)
     assert runs(services)[run]["status"] == "FAILURE"
-    until("the retry's end", lambda: runs(services)[retry]["status"] in ("SUCCESS", "FAILURE"), 90)
+    until("the retry's end", lambda: runs(services)[retry]["status"] in ("SUCCESS", "FAILURE"), 240)
     assert runs(services)[retry]["status"] == "SUCCESS", services.said()
     with duckdb.connect(home / "published" / "tokenboard.duckdb", read_only=True) as published:
         days = published.execute(
