@@ -42,11 +42,14 @@ setup: $(VENV)/.ready $(VALIDATOR)/.venv/.ready  ## FOCUS's validator and, where
 dev: $(VENV)/.ready  ## Dagster's UI over this folder's workspace.yaml
 	$(BIN)/dagster dev -w workspace.yaml
 
-lock: $(VENV)/.ready  ## pin the newest allowed versions, with hashes and without any host
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-strip-extras --upgrade --extra dev pyproject.toml --output-file requirements.lock
-	cd $(VALIDATOR) && $(CURDIR)/$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes \
-		--no-emit-index-url --no-header --upgrade requirements.in --output-file requirements.lock
+COMPILE = $(CURDIR)/$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url
+
+lock: $(VENV)/.ready  ## pin the newest allowed versions, with hashes and without any host; the same ones for the image
+	$(COMPILE) --python-version 3.11 --no-strip-extras --upgrade --extra dev --extra postgres pyproject.toml \
+		--output-file requirements.lock
+	$(COMPILE) --python-version 3.11 --no-strip-extras --upgrade --extra postgres --constraints requirements.lock \
+		pyproject.toml --output-file deploy/requirements.lock
+	cd $(VALIDATOR) && $(COMPILE) --python-version 3.12 --no-header --upgrade requirements.in --output-file requirements.lock
 
 schema: $(VENV)/.ready  ## docs/policy.schema.json, after a change of the policy's fields
 	$(BIN)/python -c 'from tokenboard_etl.billing.policy_schema import policy_schema; print(policy_schema(), end="")' \

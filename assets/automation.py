@@ -20,6 +20,13 @@ REREAD_DAYS = 35
 MONTH_REREAD_UNTIL_DAY = 14
 """A Sunday lies between the closing on day 5 and this day."""
 
+WHOLE_AGAIN = {"dagster/retry_strategy": "ALL_STEPS"}
+"""How Dagster's daemon repeats a run whose process died. Its default would leave out checks that had passed, though
+another run may have changed the tables since. What was landed whole is not downloaded again in any case."""
+
+NOT_AGAIN = {"dagster/max_retries": "0"}
+"""For runs that the schedule follows up in minutes."""
+
 _intraday = dg.AssetSelection.assets(*land_intraday.keys, *load_intraday.keys)
 _issued = dg.AssetSelection.assets(*(asset_key(table) for table in ISSUED))
 
@@ -27,6 +34,7 @@ nightly = dg.define_asset_job(
     "nightly",
     selection=dg.AssetSelection.groups(*NIGHTLY_GROUPS) - _issued - _intraday,
     executor_def=dg.in_process_executor,
+    tags=WHOLE_AGAIN,
     description="Extract, land, load, model, check and publish a window of UTC days.",
 )
 
@@ -34,6 +42,7 @@ month_close = dg.define_asset_job(
     "month_close",
     selection=_issued | dg.AssetSelection.assets(DOCUMENTS, PUBLISHED),
     executor_def=dg.in_process_executor,
+    tags=WHOLE_AGAIN,
     description="Issue the invoices of a month, write the documents, publish.",
 )
 
@@ -42,6 +51,7 @@ intraday = dg.define_asset_job(
     "intraday",
     selection=_intraday - dg.AssetSelection.checks_for_assets(*load_intraday.keys),
     executor_def=dg.in_process_executor,
+    tags=NOT_AGAIN,
     description="Read the last minutes of usage, estimate them and publish them apart.",
 )
 

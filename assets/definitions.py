@@ -13,35 +13,40 @@ from assets.automation import (
 )
 from assets.checks import identities, issued_documents_unchanged
 from assets.extraction import extraction_assets
+from assets.freshness import kept_fresh
 from assets.intraday import land_intraday, load_intraday
 from assets.invoices import close_month
+from assets.liveness import dead_runs
 from assets.maintenance import rebuild
 from assets.models import models, records
 from assets.operations import operations
 from assets.prices import prices
 from assets.provisioning import provision_pending, provision_tenant
 from assets.publishing import published
-from assets.resources import Surroundings
+from assets.resources import Surroundings, for_runs
 
 
 def definitions(surroundings: Surroundings) -> dg.Definitions:
     """Everything there is, over the given surroundings."""
     return dg.Definitions(
-        assets=[
-            prices,
-            operations,
-            *extraction_assets(),
-            models,
-            *records,
-            close_month,
-            published,
-            land_intraday,
-            load_intraday,
-        ],
+        assets=kept_fresh(
+            [
+                prices,
+                operations,
+                *extraction_assets(),
+                models,
+                *records,
+                close_month,
+                published,
+                land_intraday,
+                load_intraday,
+            ]
+        ),
         asset_checks=[identities, issued_documents_unchanged],
         jobs=[nightly, intraday, month_close, provision_tenant, provision_pending, rebuild],
         schedules=[nightly_02_utc, intraday_5_min, weekly_reread, month_close_day_5],
-        resources={"surroundings": surroundings},
+        sensors=[dead_runs],
+        resources={"surroundings": for_runs(surroundings)},
     )
 
 

@@ -1,6 +1,7 @@
 """Which earlier runs a run goes on from: what those landed whole is not downloaded again."""
 
 import dagster as dg
+from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG
 
 from assets.partitions import PARTITION, RANGE_END, RANGE_START
 from tokenboard_etl.connections import accounts
@@ -16,6 +17,9 @@ _KILLED = (
 _WORK = (RANGE_START, RANGE_END, PARTITION)
 _AT_MOST = 200
 """Runs looked back on; more interruptions in a row begin anew."""
+
+
+_STEP_FAILED = "STEP_FAILURE"
 
 
 def interrupted_runs(context: dg.AssetExecutionContext, settings: Settings) -> frozenset[str]:
@@ -34,7 +38,14 @@ def interrupted_runs(context: dg.AssetExecutionContext, settings: Settings) -> f
         run = record.dagster_run
         if run.run_id == context.run.run_id:
             continue
-        if run.status not in _KILLED and run.run_id not in could_not_land:
+        if not _was_killed(run) and run.run_id not in could_not_land:
             break
         chain.append(run.run_id)
     return frozenset(chain)
+
+
+def _was_killed(run: dg.DagsterRun) -> bool:
+    """Whether no step of it said why it ended: a run that was found dead is failed without one."""
+    if run.status is dg.DagsterRunStatus.FAILURE:
+        return run.tags.get(RUN_FAILURE_REASON_TAG) != _STEP_FAILED
+    return run.status in _KILLED

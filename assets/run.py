@@ -35,6 +35,7 @@ concurrency:
   pools: {default_limit: 1, granularity: run}
   runs: {max_concurrent_runs: 2}
 run_monitoring: {enabled: true, poll_interval_seconds: 30, free_slots_after_run_end_seconds: 60}
+run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}  # only of runs whose process died
 """
 
 _FULL = re.compile(r"disk is full|disk I/O error|No space left on device")

@@ -283,6 +283,13 @@ def test_a_refused_key_is_said_at_once_with_what_to_do(serve: Serve, status: int
     assert variable in sent.error.advice
 
 
+def test_a_refused_key_names_the_request(serve: Serve) -> None:
+    sent = send(serve(reply(401, {"error": {"message": "You may not."}}, X_Request_Id="req_9"), OK).base_url, COSTS)
+    assert isinstance(sent.error, KeyRefused)
+    assert sent.error.request_id == "req_9"
+    assert "HTTP 401: You may not (request id req_9)." in str(sent.error)
+
+
 def test_a_rejection_holds_the_providers_words(serve: Serve) -> None:
     body = {"error": {"message": "Unsupported value.", "type": "x", "param": "start_time", "code": "invalid_type"}}
     error = send(serve(reply(400, body, X_Request_Id="req_9")).base_url, COSTS).error

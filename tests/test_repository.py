@@ -31,7 +31,10 @@ def test_the_lock_pins_and_hashes_everything_and_names_no_host(lock: str, at_lea
 
 def test_the_lock_holds_every_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = project["dependencies"] + project["optional-dependencies"]["dev"]
+    declared = [
+        *project["dependencies"],
+        *(each for extra in project["optional-dependencies"].values() for each in extra),
+    ]
     locked = {
         name.lower() for name in re.findall(r"^([A-Za-z0-9_.-]+)", (ROOT / "requirements.lock").read_text(), re.M)
     }
@@ -118,7 +121,8 @@ def test_the_readme_names_every_variable_command_job_and_dependency() -> None:
         assert defs.resolve_job_def(job)
         assert f"`{job}`" in README
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for dependency in project["dependencies"] + project["optional-dependencies"]["dev"]:
+    optional = project["optional-dependencies"].values()
+    for dependency in [*project["dependencies"], *(each for extra in optional for each in extra)]:
         name = re.match(r"[A-Za-z0-9_-]+", dependency)[0]
         assert re.search(rf"\b{re.escape(name)}\b", README), name
 

@@ -20,10 +20,11 @@ import typer
 from rich import filesize
 from rich.table import Table
 
+from tokenboard_etl.cli_backup import backup, restore
 from tokenboard_etl.cli_connections import connect, vault_app
+from tokenboard_etl.cli_export import export_app
 from tokenboard_etl.cli_invoices import close, credit_note
 from tokenboard_etl.cli_provisioning import key_app, provision, tenants_limit, tenants_rotate, tenants_show
-from tokenboard_etl.cli_export import export_app
 from tokenboard_etl.cli_reading import breakdown, summary, trend
 from tokenboard_etl.connections import require_connections
 from tokenboard_etl.errors import TokenboardError, WrongUse
@@ -47,11 +48,12 @@ app.add_typer(tenants_app, name="tenants")
 app.add_typer(vault_app, name="vault")
 app.add_typer(key_app, name="key")
 app.add_typer(export_app, name="export")
-for _command in (connect, close, provision, summary, trend, breakdown):
+for _command in (backup, connect, close, provision, restore, summary, trend, breakdown):
     app.command()(_command)
 app.command("credit-note")(credit_note)
-for _name, _command in (("show", tenants_show), ("limit", tenants_limit), ("rotate", tenants_rotate)):
-    tenants_app.command(_name)(_command)
+tenants_app.command("show")(tenants_show)
+tenants_app.command("limit")(tenants_limit)
+tenants_app.command("rotate")(tenants_rotate)
 
 _INTERRUPTED = 130
 """What typer returns after a Ctrl-C."""
@@ -211,7 +213,7 @@ def nightly_window(settings: Settings, first: str | None, last: str | None) -> W
 
 @contextmanager
 def _at_work(settings: Settings) -> Iterator[None]:
-    with log_to(settings.logs_path), show_progress(out):
+    with log_to(settings.logs_path, settings.log_format), show_progress(out):
         yield
 
 

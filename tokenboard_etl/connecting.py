@@ -80,7 +80,7 @@ def connect(settings: Settings, provider: str, mode: Mode, tenant_id: str | None
             raise findings.no_account
     except KeyRefused as refusal:
         advice = _ADVICE[provider, mode]
-        raise KeyRefused(refusal.provider, refusal.endpoint, refusal.reason, advice) from None
+        raise KeyRefused(refusal.provider, refusal.endpoint, refusal.reason, advice, refusal.request_id) from None
     _refuse_account_of(findings.account_ids, [each for each in others if each.connection_id in RESERVED_IDS])
     with change_vault(settings.vault_path, ring) as vault:
         known = [each for each in stored_connections(vault) if (each.provider, each.mode) == (provider, mode)]

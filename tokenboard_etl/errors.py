@@ -22,6 +22,7 @@
     |-- VaultError
     |   |-- VaultDamaged            the file with the stored secrets is not whole
     |   `-- SecretAltered           a stored secret is not the one that was stored there
+    |-- BackupDamaged               a backup lacks a file, or holds one altered
     |-- StorageFailed               the disk is full, or not ours to write
     |-- CheckFailed                 a blocking check found rows; nothing was published
     |-- ProvisioningPending         a tenant does not have at a provider yet what it is to have
@@ -63,9 +64,11 @@ class KeyMissing(ConfigurationError):
 class KeyRefused(ConfigurationError):
     """The provider answered 401 or 403, or the key is of a kind that cannot do this."""
 
-    def __init__(self, provider: str, endpoint: str, reason: str, advice: str) -> None:
+    def __init__(self, provider: str, endpoint: str, reason: str, advice: str, request_id: str | None = None) -> None:
         self.provider, self.endpoint, self.reason, self.advice = provider, endpoint, reason, advice
-        super().__init__(f"{provider} refused the key for {endpoint}: {reason}. {advice}")
+        self.request_id = request_id
+        known_as = f" (request id {request_id})" if request_id else ""
+        super().__init__(f"{provider} refused the key for {endpoint}: {reason}{known_as}. {advice}")
 
 
 class PolicyError(ConfigurationError):
@@ -184,6 +187,10 @@ class VaultDamaged(VaultError):
 
 class SecretAltered(VaultError):
     """A row was changed, or moved to another owner or id; it does not decrypt under its own key."""
+
+
+class BackupDamaged(TokenboardError):
+    """A checksum of a backup differs, or its list names what cannot be; the home is as it was."""
 
 
 class StorageFailed(TokenboardError):

@@ -212,7 +212,8 @@ def _judge(request: Request, response: httpx.Response, body: bytes) -> Answer:
     message, param = _error_text(body)
     said = f"HTTP {response.status_code}" + (f": {message}" if message else "")
     if response.status_code in (401, 403) and not _USED_UP.search(message):
-        raise KeyRefused(request.provider, request.endpoint, said, request.key_advice or _KEY_ADVICE[request.provider])
+        advice = request.key_advice or _KEY_ADVICE[request.provider]
+        raise KeyRefused(request.provider, request.endpoint, said, advice, request_id)
     unclear = request.missing_is_none and body and _cut_short(body)  # which of the two meanings, is in the words
     if response.status_code in _TRY_AGAIN or (response.status_code == 404 and (request.missing_is_outage or unclear)):
         raise ProviderUnavailable(
@@ -295,5 +296,15 @@ def _log_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, ProviderError) and state.next_action:
         log.warning(
-            "attempt %d failed, waiting %.1f s: %s", state.attempt_number, state.next_action.sleep, error.detail
+            "attempt %d failed, waiting %.1f s: %s",
+            state.attempt_number,
+            state.next_action.sleep,
+            error.detail,
+            extra={
+                "provider": error.provider,
+                "endpoint": error.endpoint,
+                "attempt": state.attempt_number,
+                "status": error.status,
+                "request_id": error.request_id,
+            },
         )

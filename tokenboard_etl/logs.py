@@ -1,12 +1,17 @@
-"""Where log records go: a file under TOKENBOARD_HOME/logs, and a person's eye while a command runs."""
+"""Where log records go: a file under TOKENBOARD_HOME/logs, stderr of a process without a face, a person's eye."""
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import IO, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
@@ -21,6 +26,27 @@ DAYS_A_LINE = 10
 """A report's days are worth a line of plain text after so many."""
 
 
+LogFormat = Literal["text", "json"]
+
+FIELDS = (
+    "provider", "connection", "report", "endpoint", "window", "load_id",
+    "pages", "rows", "bytes", "seconds", "attempt", "status", "request_id",
+)  # fmt: skip
+"""What a record may carry besides its words, given as `extra`: JSON has each as a field of its own."""
+
+_run: ContextVar[str | None] = ContextVar("run", default=None)
+
+
+@contextmanager
+def during_run(run_id: str) -> Iterator[None]:
+    """Every record of the block names the run."""
+    token = _run.set(run_id)
+    try:
+        yield
+    finally:
+        _run.reset(token)
+
+
 class _Redacting(logging.Formatter):
     """The one door every record passes: nothing that looks like a key gets through."""
 
@@ -28,15 +54,52 @@ class _Redacting(logging.Formatter):
         return redact(super().format(record))
 
 
+class _Json(logging.Formatter):
+    """One JSON object a line, through the same door: text is redacted before it is quoted."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "run": _run.get(),
+            **{name: getattr(record, name, None) for name in FIELDS},
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        said = {name: value for name, value in line.items() if value is not None}
+        return json.dumps(
+            {name: value if isinstance(value, int | float) else redact(str(value)) for name, value in said.items()},
+            ensure_ascii=False,
+        )
+
+
+def _formatter(chosen: LogFormat | None, stream: IO[str] | None = None) -> logging.Formatter:
+    """JSON, unless a person reads along or text was asked for."""
+    if chosen == "text" or (chosen is None and stream is not None and stream.isatty()):
+        return _Redacting("%(asctime)s %(levelname)s %(name)s %(message)s")
+    return _Json()
+
+
 @contextmanager
-def log_to(folder: Path) -> Iterator[None]:
-    """Writes records of this system to `folder`/tokenboard.log while the block runs."""
+def log_to(folder: Path, chosen: LogFormat | None = None) -> Iterator[None]:
+    """Writes records of this system to `folder`/tokenboard.log while the block runs, as JSON unless text is chosen."""
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handler = RotatingFileHandler(
             folder / "tokenboard.log", maxBytes=10_000_000, backupCount=5, encoding="utf-8", errors="replace"
         )
-    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(_formatter(chosen))
+    with _attached(handler):
+        yield
+
+
+@contextmanager
+def log_to_stderr(chosen: LogFormat | None = None) -> Iterator[None]:
+    """Writes records to stderr, for processes without a face: where containers and systemd collect them."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_formatter(chosen, sys.stderr))
     with _attached(handler):
         yield
 

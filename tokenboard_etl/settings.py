@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     policy_path: Path | None = Field(None, validation_alias="TOKENBOARD_POLICY")
     simulated_now: datetime | None = Field(None, validation_alias="TOKENBOARD_NOW")
     prices_url: str | None = Field(None, validation_alias="TOKENBOARD_PRICES_URL")
+    log_format: Literal["text", "json"] | None = Field(None, validation_alias="TOKENBOARD_LOG_FORMAT")
     dagster_home: Path | None = Field(None, validation_alias="DAGSTER_HOME")
 
     @field_validator("openai_admin_key", "openai_api_key", "openai_personal_key", "openrouter_management_key")
@@ -181,6 +182,11 @@ class Settings(BaseSettings):
     @property
     def logs_path(self) -> Path:
         return self.home / "logs"
+
+    @property
+    def running_path(self) -> Path:
+        """Where each run's process holds a lock while it lives."""
+        return self.home / "running"
 
     @property
     def dagster_path(self) -> Path:

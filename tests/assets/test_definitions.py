@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.freshness import CronFreshnessPolicy, TimeWindowFreshnessPolicy
 
 from assets.automation import nightly_02_utc, weekly_reread
 from assets.definitions import defs
@@ -206,3 +207,19 @@ def test_the_workspace_file_loads_the_definitions_without_any_configuration(tmp_
         check=False,
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_what_a_schedule_makes_is_watched_for_being_missed() -> None:
+    policies = {node.key.to_user_string(): node.freshness_policy for node in defs.resolve_asset_graph().asset_nodes}
+    by_six = {name for name, policy in policies.items() if isinstance(policy, CronFreshnessPolicy)}
+    within_the_hour = {name for name, policy in policies.items() if isinstance(policy, TimeWindowFreshnessPolicy)}
+    nightly = {key.to_user_string() for key in defs.resolve_job_def("nightly").asset_layer.executable_asset_keys}
+    intraday = {key.to_user_string() for key in defs.resolve_job_def("intraday").asset_layer.executable_asset_keys}
+    assert by_six == nightly
+    assert within_the_hour == intraday
+    assert {name for name in policies if policies[name] is None} == {
+        *(f"registry/{table}" for table in ("accounts", "connections", "tenants")),
+        "billing/invoices",
+        "billing/invoice_lines",
+        "reports/invoices",
+    }

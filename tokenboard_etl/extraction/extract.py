@@ -80,7 +80,7 @@ async def land(connection: Connection, client: Client, report: Report, about: Un
         raise
     clear_failure(about.root, *name)
     over = all_days(" ".join(name), about.window)
-    log.info("landed %s %s (%s): %d page(s)", *name, about.window, len(done.pages), extra=over)
+    log.info("landed %s %s (%s): %d page(s)", *name, about.window, len(done.pages), extra={**over, **done.facts})
     return done
 
 

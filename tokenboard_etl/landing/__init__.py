@@ -22,7 +22,7 @@ from tokenboard_etl.landing.stored import (
     read_body,
     read_landing,
 )
-from tokenboard_etl.landing.writing import REJECTED, OpenLanding, begin
+from tokenboard_etl.landing.writing import REJECTED, OpenLanding, begin, is_at_rest
 
 __all__ = [
     "REJECTED",
@@ -35,6 +35,7 @@ __all__ = [
     "clear_failure",
     "complete_landings",
     "failures",
+    "is_at_rest",
     "landing_of_runs",
     "newest_landing",
     "read_body",

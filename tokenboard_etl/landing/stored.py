@@ -63,6 +63,20 @@ class Landing:
         """One checksum for all bodies, whatever order they arrived in."""
         return hashlib.sha256("".join(sorted(page.sha256 for page in self.pages)).encode()).hexdigest()
 
+    @property
+    def facts(self) -> dict[str, object]:
+        """What a log record says of it (logs.FIELDS)."""
+        return {
+            "provider": self.provider,
+            "connection": self.connection_id,
+            "report": self.report,
+            "window": str(self.window),
+            "load_id": self.load_id,
+            "pages": len(self.pages),
+            "bytes": sum(page.bytes for page in self.pages),
+            "seconds": (self.finished_at - self.started_at).total_seconds(),
+        }
+
     def verify(self) -> None:
         """Raises LandingDamaged unless every body has the checksum it arrived with."""
         for page in self.pages:

@@ -30,6 +30,11 @@ COMPRESSION_LEVEL = 1
 _JOURNAL = "pages.jsonl"
 
 
+def is_at_rest(folder: Path) -> bool:
+    """Whether no load writes into this folder any more: it is complete, or was set aside."""
+    return (folder / MANIFEST).exists() or folder.name.endswith(REJECTED)
+
+
 class OpenLanding:
     """A load in progress. Only one process works on a folder: it holds a lock on the journal."""
 

@@ -23,6 +23,9 @@ from tokenboard_etl.warehouse.migrations import migrate
 log = logging.getLogger("tokenboard.warehouse")
 
 WAIT_SECONDS = 600
+RESTORING = ".restoring"
+"""A file in a home whose restoring was stopped in the middle: until it is done, nothing there fits together."""
+
 MAX_THREADS = 4
 """Each thread that reads landings holds a whole page, so memory would grow with the machine."""
 
@@ -87,7 +90,21 @@ def configure(connection: duckdb.DuckDBPyConnection) -> None:
 
 @contextmanager
 def writer_lock(path: Path, wait_seconds: float, sleep: Callable[[float], None]) -> Iterator[None]:
-    """Holds the lock file `path`, which stands beside the .duckdb file of that name; raises WarehouseBusy."""
+    """Holds the lock file `path`, which stands beside the .duckdb file of that name; raises WarehouseBusy.
+
+    Raises WarehouseError in a home that is half restored.
+    """
+    with alone(path, path.with_suffix(".duckdb").name, wait_seconds, sleep):
+        if (path.parent / RESTORING).exists():
+            raise WarehouseError(
+                f"{path.parent} is half restored. Run the same `tokenboard restore` again; until then nothing works."
+            )
+        yield
+
+
+@contextmanager
+def alone(path: Path, what: str, wait_seconds: float, sleep: Callable[[float], None]) -> Iterator[None]:
+    """Holds the lock file `path` on behalf of `what`; says whom it waits for, then raises WarehouseBusy."""
     with storage_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -101,11 +118,11 @@ def writer_lock(path: Path, wait_seconds: float, sleep: Callable[[float], None])
                 holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             if time.monotonic() >= deadline:
                 raise WarehouseBusy(
-                    f"Process {holder} has been writing {path.with_suffix('.duckdb').name} for more than "
-                    f"{wait_seconds:.0f} s. Wait for it to end, or stop it, and run the same command again."
+                    f"Process {holder} has been writing {what} for more than {wait_seconds:.0f} s. "
+                    "Wait for it to end, or stop it, and run the same command again."
                 )
             if not told:
-                log.warning("waiting for process %s, which is writing the %s", holder, path.stem)
+                log.warning("waiting for process %s, which is writing %s", holder, what)
                 told = True
             sleep(0.2)
         os.ftruncate(descriptor, 0)

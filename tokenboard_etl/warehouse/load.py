@@ -82,7 +82,14 @@ def load_landing(
         with transaction(connection):
             _record_load(connection, landing, 0, "refused", None)
         raise
-    log.info("loaded %d rows of %s %s (%s)", rows, landing.connection_id, landing.report, landing.window)
+    log.info(
+        "loaded %d rows of %s %s (%s)",
+        rows,
+        landing.connection_id,
+        landing.report,
+        landing.window,
+        extra={**landing.facts, "rows": rows},
+    )
     return rows
 
 

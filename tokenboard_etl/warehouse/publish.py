@@ -99,7 +99,7 @@ def _put_in_place(
             beside.unlink(missing_ok=True)
         sync_directory(published.parent)
     size = published.stat().st_size
-    log.info("published %s (%.1f MB)", published, size / 1e6)
+    log.info("published %s (%.1f MB)", published, size / 1e6, extra={"bytes": size})
     return size
 
 
