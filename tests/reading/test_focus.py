@@ -99,6 +99,24 @@ def test_the_cost_side_is_the_providers_cost_as_it_was_closed_and_what_was_corre
     assert billed(rows) == total(now.values())
 
 
+def test_what_vanished_after_closing_is_there_twice_and_comes_to_nothing(copy: Path, tmp_path: Path) -> None:
+    with duckdb.connect(copy) as connection:
+        connection.execute(
+            """
+            INSERT INTO billing.restatements
+            SELECT
+                DATE '2026-05-07', 'openai', 'openai', 'proj_gone', 'key_gone', 'gone, input', 5, NULL, -5, 'load',
+                seen_at
+            FROM (VALUES (TIMESTAMPTZ '2026-06-09 02:00:00+00'), ('2026-05-09 02:00:00+00')) AS moments(seen_at)
+            """
+        )
+    rows = [row for row in export(copy, CLOSED, "cost", tmp_path) if row["ChargeDescription"] == "gone, input"]
+    assert {row["ChargeClass"]: row["BilledCost"] for row in rows} == {None: 5, "Correction": -5}
+    assert {(row["SubAccountId"], row["SubAccountName"], row["x_TenantId"]) for row in rows} == {
+        ("proj_gone", "proj_gone", None)
+    }
+
+
 def test_a_month_that_is_not_closed_has_no_corrections(published: Path, tmp_path: Path, spent: list[Spent]) -> None:
     rows = export(published, RUNNING, "cost", tmp_path)
     assert {row["ChargeClass"] for row in rows} == {None}
