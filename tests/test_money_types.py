@@ -20,6 +20,9 @@ WHERE_FLOATS_ARE_SECONDS = {
     ("http.py", "_wait"),
     ("warehouse/connection.py", "open_warehouse"),
     ("warehouse/connection.py", "writer_lock"),
+    ("warehouse/connection.py", "alone"),
+    ("backups/taking.py", "backup"),
+    ("backups/restoring.py", "restore"),
     ("tenants/vault.py", "change_vault"),
     ("warehouse/publish.py", "_put_in_place"),  # megabytes in a log line
     ("providers/sandbox/faults.py", "Fault"),
@@ -31,6 +34,7 @@ WHERE_JSON_HAS_NO_AMOUNTS = {
     ("landing/writing.py", "_whole_lines"),
     ("landing/failures.py", "failures"),
     ("landing/stored.py", "read_landing"),
+    ("backups/stored.py", "read_list"),
     ("warehouse/pages.py", "_batch"),
     ("warehouse/drift.py", "check_page"),
     ("providers/sandbox/openai_http.py", "body_of"),

@@ -70,8 +70,9 @@ class _Json(logging.Formatter):
             line["traceback"] = self.formatException(record.exc_info)
         said = {name: value for name, value in line.items() if value is not None}
         return json.dumps(
-            {name: value if isinstance(value, int | float) else redact(str(value)) for name, value in said.items()},
+            {name: redact(value) if isinstance(value, str) else value for name, value in said.items()},
             ensure_ascii=False,
+            default=lambda value: redact(str(value)),
         )
 
 
