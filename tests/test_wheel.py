@@ -115,7 +115,7 @@ from tokenboard_etl.rendering.invoices import render_invoice
 
 line = Line(
     1, "usage", "OpenAI · <chat> · gpt", "openai", "proj_1", "<chat>", "gpt", "default", Decimal(7), "tokens",
-    Decimal("12.345"), 1235,
+    Decimal("12.345"), 1235, "2026-05",
 )
 buyer = Buyer("made-up", "Made & Up", "PL", "billing@made-up.example")
 invoice = Invoice("INV-2026-00042", buyer, Month(2026, 5), "USD", datetime(2026, 6, 6, tzinfo=UTC), (line,))
