@@ -17,7 +17,8 @@ import dagster as dg
 from benchmarks.process import Watched, watch
 
 STAGES = {
-    "land": "land", "load": "load", "policy": "model", "models": "model", "identities": "check", "published": "publish",
+    "land": "land", "load": "load", "policy": "model", "ops": "model", "models": "model", "identities": "check",
+    "issued": "check", "published": "publish",
 }  # fmt: skip
 """The first word of a step's name, and its stage."""
 

@@ -39,7 +39,11 @@ while not select.select([sys.stdin], [], [], 0.3)[0]:
 def register(connection: duckdb.DuckDBPyConnection, number: int) -> None:
     """A tenant and a binding: whoever sees one sees the other."""
     connection.execute(
-        "INSERT INTO registry.tenants VALUES ($1, $1, NULL, 'x', NULL, 'USD', NULL, 'active', $2)", [f"t{number}", NOW]
+        """
+        INSERT INTO registry.tenants (tenant_id, name, description, currency, status, created_at)
+        VALUES ($1, $1, 'x', 'USD', 'active', $2)
+        """,
+        [f"t{number}", NOW],
     )
     connection.execute(
         "INSERT INTO registry.accounts VALUES ($1, 'openai', 'project', $1, '2026-01-01', NULL, $2)",
