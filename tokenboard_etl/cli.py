@@ -21,7 +21,7 @@ from rich import filesize
 from rich.table import Table
 
 from tokenboard_etl.cli_connections import connect, vault_app
-from tokenboard_etl.cli_invoices import close, credit_note
+from tokenboard_etl.cli_invoices import close, credit_note, prove
 from tokenboard_etl.connections import require_connections
 from tokenboard_etl.errors import TokenboardError, WrongUse
 from tokenboard_etl.logs import log_to, show_progress, show_warnings
@@ -45,6 +45,7 @@ app.add_typer(vault_app, name="vault")
 app.command()(connect)
 app.command()(close)
 app.command("credit-note")(credit_note)
+app.command()(prove)
 
 _INTERRUPTED = 130
 """What typer returns after a Ctrl-C."""
