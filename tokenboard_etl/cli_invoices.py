@@ -13,6 +13,9 @@ from tokenboard_etl.periods import Month
 from tokenboard_etl.settings import load_settings
 from tokenboard_etl.terminal import err, out, plain
 
+_SHOWN = 8
+"""How many failures of a proof are told; where an input is another, every line may be."""
+
 
 def close(
     month: Annotated[str, typer.Argument(metavar="YYYY-MM")],
@@ -94,7 +97,9 @@ def prove(invoice: Annotated[str, typer.Argument(metavar="INVOICE", help="Number
     with show_warnings(err):
         proof = derive(settings, invoice)
     if proof.failures:
-        raise CheckFailed(f"{invoice} is not proved. {' '.join(proof.failures)}")
+        more = len(proof.failures) - _SHOWN
+        told = [*proof.failures[:_SHOWN], *([f"{more} more follow."] if more > 0 else [])]
+        raise CheckFailed(f"{invoice} is not proved. {' '.join(told)}")
     document, evidence, noted = proof.document, proof.evidence, proof.noted
     amounts = [format_minor(each, document.currency) for each in (noted.net_minor, noted.tax_minor, noted.total_minor)]
     loads = {(share.load_id, share.report, share.connection_id): share.sha256 for share in evidence.shares}

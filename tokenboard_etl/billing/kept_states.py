@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 
 import duckdb
 
@@ -45,7 +46,7 @@ def keep_states(connection: duckdb.DuckDBPyConnection, issue_no: int, months: Se
 def restore(connection: duckdb.DuckDBPyConnection, table: str, content: str) -> None:
     """Gives a table exactly the rows of a state."""
     connection.execute(f"DELETE FROM {quoted(table)}")  # noqa: S608 - quoted
-    state = json.loads(content)
+    state = json.loads(content, parse_float=Decimal)
     columns = ", ".join(f"row[{place}] AS {quoted(name)}" for place, name in enumerate(state["columns"], start=1))
     connection.execute(
         f"""

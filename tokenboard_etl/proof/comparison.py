@@ -38,5 +38,6 @@ def _of_lines(number: str, stored: Line | None, derived: Line | None) -> Iterato
 
 
 def _short(value: object) -> str:
-    text = str(value)
+    """Fit for a line on a terminal: names are from outside."""
+    text = "".join(each if each.isprintable() else "?" for each in str(value))
     return text if len(text) <= 80 else f"{text[:77]}..."

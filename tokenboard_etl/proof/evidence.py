@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -86,7 +87,7 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
         policy_sha256,
         registry_sha256,
         prices_sha256,
-        json.loads(request),
+        json.loads(request, parse_float=Decimal),
         {table: content for table, (_, content) in states.items()},
         policies,
         tuple(_shares(kept, issue_no)),
@@ -109,7 +110,7 @@ def _states(kept: duckdb.DuckDBPyConnection, issue_no: int) -> dict[str, tuple[s
 def _of_closed_months(states: Mapping[str, tuple[str, str]]) -> Iterator[str]:
     """The versions of the policy that earlier months were closed with."""
     _, content = states.get("billing.closed_months", ("", '{"columns": [], "rows": []}'))
-    state = json.loads(content)
+    state = json.loads(content, parse_float=Decimal)
     for row in state["rows"]:
         yield dict(zip(state["columns"], row, strict=True))["policy_sha256"]
 
