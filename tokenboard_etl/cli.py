@@ -23,7 +23,7 @@ from rich.table import Table
 from tokenboard_etl.cli_backup import backup, restore
 from tokenboard_etl.cli_connections import connect, vault_app
 from tokenboard_etl.cli_export import export_app
-from tokenboard_etl.cli_invoices import close, credit_note
+from tokenboard_etl.cli_invoices import close, credit_note, prove
 from tokenboard_etl.cli_provisioning import key_app, provision, tenants_limit, tenants_rotate, tenants_show
 from tokenboard_etl.cli_reading import breakdown, summary, trend
 from tokenboard_etl.connections import require_connections
@@ -48,7 +48,7 @@ app.add_typer(tenants_app, name="tenants")
 app.add_typer(vault_app, name="vault")
 app.add_typer(key_app, name="key")
 app.add_typer(export_app, name="export")
-for _command in (backup, connect, close, provision, restore, summary, trend, breakdown):
+for _command in (backup, connect, close, prove, provision, restore, summary, trend, breakdown):
     app.command()(_command)
 app.command("credit-note")(credit_note)
 tenants_app.command("show")(tenants_show)

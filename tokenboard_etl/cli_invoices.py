@@ -1,4 +1,4 @@
-"""Commands that issue documents: `close` and `credit-note`."""
+"""Commands about issued documents: `close`, `credit-note` and `prove`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Annotated
 import typer
 
 from tokenboard_etl.cli_forecast import show_forecast
-from tokenboard_etl.errors import WrongUse
+from tokenboard_etl.errors import CheckFailed, WrongUse
 from tokenboard_etl.logs import log_to, show_progress, show_warnings
 from tokenboard_etl.periods import Month
 from tokenboard_etl.settings import load_settings
 from tokenboard_etl.terminal import err, out, plain
+
+_SHOWN = 8
+"""How many failures of a proof are told; where an input is another, every line may be."""
 
 
 def close(
@@ -83,6 +86,38 @@ def credit_note(
     path = document_path(settings.reports_path, str(note.month), note.buyer.tenant_id, note.number)
     total = format_minor(note.total_minor, note.currency)
     out.print(plain(f"{note.number} credits {invoice}: {total}; it is in {path}"), highlight=False)
+
+
+def prove(invoice: Annotated[str, typer.Argument(metavar="INVOICE", help="Number of the document.")]) -> None:
+    """Derive an issued document again from all it rests on, and compare."""
+    from tokenboard_etl.money import format_minor
+    from tokenboard_etl.proof.prove import prove as derive
+
+    settings = load_settings()
+    with show_warnings(err):
+        proof = derive(settings, invoice)
+    if proof.failures:
+        more = len(proof.failures) - _SHOWN
+        told = [*proof.failures[:_SHOWN], *([f"{more} more follow."] if more > 0 else [])]
+        raise CheckFailed(f"{invoice} is not proved. {' '.join(told)}")
+    document, evidence, noted = proof.document, proof.evidence, proof.noted
+    amounts = [format_minor(each, document.currency) for each in (noted.net_minor, noted.tax_minor, noted.total_minor)]
+    loads = {(share.load_id, share.report, share.connection_id): share.sha256 for share in evidence.shares}
+    days = sum(len(share.days) for share in evidence.shares)
+    out.print(f"{invoice} is proved: what it rests on gives its rows and its bytes again.", highlight=False)
+    for about, what in (
+        ("document", f"{len(document.lines)} lines, net {amounts[0]}, tax {amounts[1]}, total {amounts[2]}"),
+        ("issued", f"{evidence.issued_at:%Y-%m-%d %H:%M} UTC, issue {evidence.issue_no}, {proof.path}"),
+        ("landings", f"{days} source days of {len(loads)} loads, every body as it arrived"),
+        *((f"  {report}", f"{load_id} sha256 {sha256}") for (load_id, report, _), sha256 in sorted(loads.items())),
+        ("policy", f"sha256 {evidence.policy_sha256}"),
+        ("registry", f"sha256 {evidence.registry_sha256}"),
+        ("prices", f"sha256 {evidence.prices_sha256}"),
+        ("template", f"{noted.template} sha256 {noted.template_sha256}"),
+        ("rows", f"sha256 {noted.rows_sha256}"),
+        ("file", f"sha256 {noted.sha256}"),
+    ):
+        out.print(plain(f"{about:<18}{what}"), highlight=False, soft_wrap=True)
 
 
 def _said(text: str | None, option: str) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from tokenboard_etl.billing.invoice import Invoice
-from tokenboard_etl.billing.records import invoices_of, issued_checksums, issued_document
+from tokenboard_etl.billing.records import invoices_of, issued_as, issued_document
 from tokenboard_etl.periods import Month
 from tokenboard_etl.rendering.invoices import document_path, write_invoice
 
@@ -17,8 +17,8 @@ def write_documents(
     connection: duckdb.DuckDBPyConnection, reports: Path, month: Month
 ) -> tuple[list[Invoice], list[Path]]:
     """Puts every document of a month in place that is not there; returns them and their files."""
-    documents, issued_as = invoices_of(connection, month), issued_checksums(connection, month)
-    return documents, [write_invoice(reports, each, issued_as[each.number]) for each in documents]
+    documents, noted = invoices_of(connection, month), issued_as(connection, month)
+    return documents, [write_invoice(reports, each, *noted[each.number]) for each in documents]
 
 
 def altered_documents(connection: duckdb.DuckDBPyConnection, reports: Path) -> list[str]:
@@ -27,13 +27,16 @@ def altered_documents(connection: duckdb.DuckDBPyConnection, reports: Path) -> l
     Raises CheckFailed where a missing one cannot be rendered as it was issued.
     """
     rows = connection.execute(
-        "SELECT invoice_number, tenant_id, month, sha256 FROM billing.documents ORDER BY series, series_number"
+        """
+        SELECT invoice_number, tenant_id, month, sha256, template
+        FROM billing.documents ORDER BY series, series_number
+        """
     ).fetchall()
     found = []
-    for number, tenant_id, month, sha256 in rows:
+    for number, tenant_id, month, sha256, template in rows:
         path = document_path(reports, month, tenant_id, number)
         if not path.exists():
-            write_invoice(reports, issued_document(connection, number), sha256)
+            write_invoice(reports, issued_document(connection, number), sha256, template)
         elif hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
             found.append(f"{path} is not {number} as it was issued; restore it from a backup, or remove it")
     return found

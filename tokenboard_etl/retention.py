@@ -42,7 +42,8 @@ def prune(connection: duckdb.DuckDBPyConnection, root: Path, keep_days: int, now
     """
     before = now - timedelta(days=keep_days)
     needed = {share.load_id for share in [*newest_shares(connection), *gone_key_shares(connection)]}
-    needed |= {load for (load,) in connection.execute("SELECT DISTINCT load_id FROM billing.invoice_inputs").fetchall()}
+    rested_on = "SELECT load_id FROM billing.invoice_inputs UNION SELECT load_id FROM billing.issue_source_days"
+    needed |= {load for (load,) in connection.execute(rested_on).fetchall()}
     superseded = connection.execute(
         """
         SELECT load_id, connection_id, report FROM ops.loads

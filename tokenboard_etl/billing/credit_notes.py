@@ -41,8 +41,10 @@ def issue_credit_note(
     with transaction(connection):
         original = issued_document(connection, number)
         file = policy_in_use(connection)
-        draft = credit_note_of(original, _earlier(connection, number), file.policy, now, reason, line_nos, amount_minor)
-        (issued,) = issue_documents(connection, [draft], original.month, now, file.policy, file.sha256, render)
+        earlier = credit_notes_over(connection, number)
+        draft = credit_note_of(original, earlier, file.policy, now, reason, line_nos, amount_minor)
+        request = {"credits": number, "reason": reason, "line_nos": list(line_nos), "amount_minor": amount_minor}
+        (issued,) = issue_documents(connection, [draft], original.month, now, file, render, request)
         mark_months(connection, {str(original.month)})
     return issued
 
@@ -185,7 +187,8 @@ def _taxes(original: Invoice, earlier: Sequence[Invoice], lines: Sequence[Line])
     return tuple(found)
 
 
-def _earlier(connection: duckdb.DuckDBPyConnection, number: str) -> list[Invoice]:
+def credit_notes_over(connection: duckdb.DuckDBPyConnection, number: str) -> list[Invoice]:
+    """The credit notes an invoice has, in their order."""
     rows = connection.execute(
         """
         SELECT DISTINCT document.issue_no, document.invoice_number

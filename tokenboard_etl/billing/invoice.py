@@ -145,10 +145,11 @@ class Invoice:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A document's bytes and the template that made them."""
+    """A document's bytes and the template that made them; `template_sha256` is that of the template's own file."""
 
     html: bytes
     template: str
+    template_sha256: str
 
     @property
     def sha256(self) -> str:

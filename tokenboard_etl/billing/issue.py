@@ -6,8 +6,8 @@ are only ever inserted. Closing a month again finds it closed and changes nothin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import astuple, replace
 from datetime import datetime
 
 import duckdb
@@ -25,6 +25,7 @@ from tokenboard_etl.billing.obstacles import (
     refuse_unknown_tenant,
 )
 from tokenboard_etl.billing.policy import Policy
+from tokenboard_etl.billing.policy_file import PolicyFile
 from tokenboard_etl.billing.policy_versions import policy_in_use
 from tokenboard_etl.billing.records import Issued, insert_documents
 from tokenboard_etl.errors import CheckFailed
@@ -67,7 +68,8 @@ def close_month(
             accepted = Acceptance(accepted_reason, accepted_by or operator_name(), " ".join(reasons))
         file = policy_in_use(connection)
         drafts = draft_documents(connection, month, now, file.policy, tenant_id, accepted)
-        issued = issue_documents(connection, drafts, month, now, file.policy, file.sha256, render) if drafts else []
+        request = {"tenant_id": tenant_id, "accepted": accepted and astuple(accepted)}
+        issued = issue_documents(connection, drafts, month, now, file, render, request) if drafts else []
         if issued or tenant_id is None:  # a tenant without charges yet may still get some
             connection.execute(
                 "INSERT INTO billing.closed_months VALUES ($1, $2, $3, $4, $5, $6)",
@@ -105,18 +107,18 @@ def issue_documents(
     drafts: Sequence[Invoice],
     month: Month,
     now: datetime,
-    policy: Policy,
-    policy_sha256: str,
+    file: PolicyFile,
     render: Render,
+    request: Mapping[str, object],
 ) -> list[Invoice]:
-    """Numbers, renders and records drafts, inside the caller's transaction."""
+    """Numbers, renders and records drafts, inside the caller's transaction; `request` is what was asked for."""
     corrected = {line.service_month for draft in drafts for line in draft.lines}
-    issue_no = record_issue(connection, month, corrected, now, policy_sha256)
+    issue_no = record_issue(connection, month, corrected, now, file.sha256, request)
     issued = []
-    for draft, number in zip(drafts, next_numbers(connection, policy, utc_day(now)), strict=False):
+    for draft, number in zip(drafts, next_numbers(connection, file.policy, utc_day(now)), strict=False):
         document = replace(draft, number=number.text)
         issued.append(Issued(document, number, render(document)))
-    insert_documents(connection, issued, issue_no, policy_sha256)
+    insert_documents(connection, issued, issue_no, file.sha256)
     refuse_numbers_given_twice(connection)
     build_table_within(connection, "billing.invoices")
     return [each.document for each in issued]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import astuple, replace
-from datetime import date, datetime
+from dataclasses import asdict, astuple, replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -21,7 +23,9 @@ from tokenboard_etl.billing.invoice import (
     TaxSum,
 )
 from tokenboard_etl.billing.numbers import Number, seller_from
+from tokenboard_etl.billing.policy import Seller
 from tokenboard_etl.errors import WrongUse
+from tokenboard_etl.money import exact
 from tokenboard_etl.periods import Month
 
 
@@ -102,7 +106,26 @@ def _head(issued: Issued, issue_no: int, policy_sha256: str) -> tuple[object, ..
         rendered.sha256,
         policy_sha256,
         document.corrects,
+        rendered.template_sha256,
+        rows_checksum(document),
     )
+
+
+def rows_checksum(document: Invoice) -> str:
+    """Over everything a document says; the same for one that was read back."""
+    with exact():
+        return hashlib.sha256(json.dumps(asdict(document), default=_in_words).encode()).hexdigest()
+
+
+def _in_words(value: object) -> str:
+    """A value JSON does not know; a figure without the zeros that say nothing."""
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, Seller):
+        return value.model_dump_json()
+    return str(value)
 
 
 def invoices_of(connection: duckdb.DuckDBPyConnection, month: Month) -> list[Invoice]:
@@ -118,13 +141,23 @@ def issued_document(connection: duckdb.DuckDBPyConnection, number: str) -> Invoi
     return found[0]
 
 
-def issued_checksums(connection: duckdb.DuckDBPyConnection, month: Month | None = None) -> dict[str, str]:
-    """Number to the SHA-256 the document had when it was issued; of one month, or of all."""
+class IssuedAs(NamedTuple):
+    """What was noted of a document's bytes when it was issued."""
+
+    sha256: str
+    template: str
+
+
+def issued_as(connection: duckdb.DuckDBPyConnection, month: Month | None = None) -> dict[str, IssuedAs]:
+    """By number what the documents of a month, or of all, were when they were issued."""
     rows = connection.execute(
-        "SELECT invoice_number, sha256 FROM billing.documents WHERE $1 IS NULL OR month = $1 ORDER BY issue_no, 1",
+        """
+        SELECT invoice_number, sha256, template FROM billing.documents
+        WHERE $1 IS NULL OR month = $1 ORDER BY issue_no, 1
+        """,
         [month and str(month)],
     ).fetchall()
-    return dict(rows)
+    return {number: IssuedAs(sha256, template) for number, sha256, template in rows}
 
 
 def _documents(connection: duckdb.DuckDBPyConnection, condition: str, value: str) -> list[Invoice]:

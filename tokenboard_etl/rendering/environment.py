@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -13,13 +14,14 @@ from babel.numbers import format_decimal
 from tokenboard_etl.money import format_minor
 
 LOCALE = "en_US"
+_LOADER = jinja2.PackageLoader("reports", "templates")
 
 
 @cache
 def environment() -> jinja2.Environment:
     """Templates from the package `reports`; only these filters touch numbers and dates."""
     templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("reports", "templates"),
+        loader=_LOADER,
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -30,6 +32,12 @@ def environment() -> jinja2.Environment:
     templates.filters["day"] = _day
     templates.filters["rate"] = _rate
     return templates
+
+
+def template_checksum(name: str) -> str:
+    """SHA-256 of a template's file; raises jinja2.TemplateNotFound."""
+    source, _, _ = _LOADER.get_source(environment(), name)
+    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def _quantity(value: Decimal | None) -> str:

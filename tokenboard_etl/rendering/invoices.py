@@ -21,7 +21,7 @@ from tokenboard_etl.billing.invoice import (
 )
 from tokenboard_etl.errors import CheckFailed
 from tokenboard_etl.files import write_atomically
-from tokenboard_etl.rendering.environment import environment
+from tokenboard_etl.rendering.environment import environment, template_checksum
 
 TEMPLATE = "invoice/v1.html"
 
@@ -53,11 +53,11 @@ HEADINGS = {
 }
 
 
-def render_invoice(invoice: Invoice) -> Rendered:
-    """The document as UTF-8 HTML: no script, no external resource."""
+def render_invoice(invoice: Invoice, template: str = TEMPLATE) -> Rendered:
+    """The document as UTF-8 HTML: no script, no external resource. `template` is the one it was issued with."""
     groups = [Group(heading, name, tuple(lines)) for (heading, _, name), lines in groupby(invoice.lines, key=_place)]
-    html = environment().get_template(TEMPLATE).render(invoice=invoice, groups=groups)
-    return Rendered(html.encode(), TEMPLATE)
+    html = environment().get_template(template).render(invoice=invoice, groups=groups)
+    return Rendered(html.encode(), template, template_checksum(template))
 
 
 def _place(line: Line) -> tuple[str, str, str]:
@@ -72,7 +72,7 @@ def document_path(reports: Path, month: str, tenant_id: str, number: str) -> Pat
     return reports / month / tenant_id / f"{number}.html"
 
 
-def write_invoice(reports: Path, invoice: Invoice, issued_sha256: str) -> Path:
+def write_invoice(reports: Path, invoice: Invoice, issued_sha256: str, template: str = TEMPLATE) -> Path:
     """Puts the document as it was issued in place, unless it is there; returns its path.
 
     Raises CheckFailed rather than writing anything else under an issued number.
@@ -80,7 +80,7 @@ def write_invoice(reports: Path, invoice: Invoice, issued_sha256: str) -> Path:
     path = document_path(reports, str(invoice.month), invoice.buyer.tenant_id, invoice.number)
     if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == issued_sha256:
         return path
-    rendered = render_invoice(invoice)
+    rendered = render_invoice(invoice, template)
     if rendered.sha256 != issued_sha256:
         raise CheckFailed(
             f"{invoice.number} cannot be rendered as it was issued: its template or a library has changed since. "

@@ -59,6 +59,15 @@ def build_table_within(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     return row_count(connection, name)
 
 
+def build_with_sources(connection: duckdb.DuckDBPyConnection, name: str) -> int:
+    """Builds one table whole, and before it every model it is made from; returns its rows."""
+    with transaction(connection):
+        for model in models_in_order():
+            if model.name == name or model.name in _behind(name):
+                _build(connection, model, (), whole=True)
+    return row_count(connection, name)
+
+
 def _behind(name: str) -> frozenset[str]:
     """Every model that a model is made from, directly or not."""
     models = {model.name for model in models_in_order()}

@@ -32,7 +32,10 @@ KEPT = 3
 _PERSONAL = frozenset({"ops.operations", "ops.operation_files", "ops.operation_rejects"})
 """What they are about are persons; what operations cost is in billing.operation_costs."""
 
-_NOT_PUBLISHED = frozenset({"ops.dirty_months", "ops.clock", INTRADAY, *_PERSONAL})
+_FOR_PROOFS = "billing.kept_states"
+"""Copies of tables, among them some that are not published."""
+
+_NOT_PUBLISHED = frozenset({"ops.dirty_months", "ops.clock", INTRADAY, _FOR_PROOFS, *_PERSONAL})
 
 
 def publish(connection: duckdb.DuckDBPyConnection, working: Path, published: Path) -> int:

@@ -1,4 +1,4 @@
-"""A copy of the warehouse to try things in. The original is only read."""
+"""Warehouses to try things in: a copy, or an empty one. The original is only read."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ def scratch_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     if not path.exists():
         raise WrongUse(f"There is no warehouse at {path} yet; `tokenboard nightly` makes one.")
-    with storage_errors(path):
-        folder = tempfile.TemporaryDirectory(dir=path.parent, prefix=_PREFIX)
-    with folder as name:
+    with _folder_beside(path) as name:
         copy = Path(name) / path.name
         with writer_lock(path.with_suffix(".lock"), WAIT_SECONDS, time.sleep), storage_errors(copy):
             for leftover in path.parent.glob(f"{_PREFIX}*"):  # of a process that was killed
@@ -40,3 +38,15 @@ def scratch_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
                 shutil.copyfile(journal, copy.with_name(journal.name))
         with open_warehouse(copy) as connection:
             yield connection
+
+
+@contextmanager
+def empty_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A warehouse with nothing in it, beside the real one, open for writing and gone afterwards."""
+    with _folder_beside(path) as name, open_warehouse(Path(name) / path.name) as connection:
+        yield connection
+
+
+def _folder_beside(path: Path) -> tempfile.TemporaryDirectory[str]:
+    with storage_errors(path):
+        return tempfile.TemporaryDirectory(dir=path.parent, prefix=_PREFIX)

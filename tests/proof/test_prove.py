@@ -1,0 +1,290 @@
+"""`tokenboard prove`: what follows is proved, and whatever was altered is named. Each test alters one thing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import zstandard
+
+import reports
+from proof.conftest import Worked, night
+from tokenboard_etl.closing import bring_up_to_date, credit
+from tokenboard_etl.errors import WrongUse
+from tokenboard_etl.proof.prove import prove
+from tokenboard_etl.retention import prune
+from tokenboard_etl.settings import Settings
+from tokenboard_etl.warehouse.connection import open_warehouse
+
+ACME_MAY, BETA_MAY, ACME_JUNE, BETA_JUNE = (f"INV-2026-0000{number}" for number in (1, 2, 3, 4))
+ALL = (ACME_MAY, BETA_MAY, ACME_JUNE, BETA_JUNE)
+SCRIPT = Path(sys.executable).parent / "tokenboard"
+LATER = night(7, 20)
+
+
+def failures(home: Worked, number: str) -> str:
+    return " ".join(prove(home.at(LATER), number).failures)
+
+
+def alter(home: Worked, statement: str, *values: Any) -> None:
+    """Changes records behind the back of everything."""
+    connection = duckdb.connect(home.home / "warehouse.duckdb")
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        (changed,) = connection.execute(statement, values).fetchall()
+        assert changed[0] >= 1
+    finally:
+        connection.close()
+
+
+def costs_of_may(home: Worked) -> Path:
+    """The landing of OpenAI's costs that May was invoiced from; the restated ones came later."""
+    return min((home.home / "landing" / "openai" / "costs").iterdir())
+
+
+@pytest.mark.parametrize("number", ALL)
+def test_what_was_issued_is_proved(worked: Worked, number: str) -> None:
+    proof = prove(worked.at(LATER), number)
+    assert proof.failures == ()
+    assert {share.report for share in proof.evidence.shares} >= {"costs", "analytics"}
+
+
+def test_a_proof_writes_nothing(copied: Callable[[], Worked]) -> None:
+    home = copied()
+
+    def everything() -> dict[str, str]:
+        files = (path for path in home.home.rglob("*") if path.is_file() and path.suffix != ".lock")
+        return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    before = everything()
+    assert failures(home, ACME_MAY) == ""
+    assert everything() == before
+
+
+def test_an_altered_landing_is_named(copied: Callable[[], Worked]) -> None:
+    home = copied()
+    page = next(costs_of_may(home).glob("page-*.zst"))
+    body = zstandard.decompress(page.read_bytes())
+    assert b"41.237651" in body
+    page.write_bytes(zstandard.compress(body.replace(b"41.237651", b"41.237652")))
+    said = failures(home, ACME_MAY)
+    assert str(page) in said
+    assert "landing was altered" in said
+
+
+def test_a_landing_altered_together_with_its_manifest_is_named(copied: Callable[[], Worked]) -> None:
+    home = copied()
+    folder = costs_of_may(home)
+    page = next(folder.glob("page-*.zst"))
+    body = zstandard.decompress(page.read_bytes()).replace(b"41.237651", b"41.237652")
+    page.write_bytes(zstandard.compress(body))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for each in manifest["pages"]:
+        if each["file"] == page.name:
+            each["sha256"] = hashlib.sha256(body).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    said = failures(home, ACME_MAY)
+    assert f"The landing {folder} was altered" in said
+
+
+def test_a_landing_altered_with_every_record_of_its_checksum_gives_other_lines(copied: Callable[[], Worked]) -> None:
+    """Whoever rewrites manifest, ledger and evidence still cannot have the invoice come out."""
+    home = copied()
+    folder = costs_of_may(home)
+    page = next(folder.glob("page-*.zst"))
+    body = zstandard.decompress(page.read_bytes()).replace(b"41.237651", b"41.337651")
+    page.write_bytes(zstandard.compress(body))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for each in manifest["pages"]:
+        if each["file"] == page.name:
+            each["sha256"] = hashlib.sha256(body).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    sha256 = hashlib.sha256("".join(sorted(each["sha256"] for each in manifest["pages"])).encode()).hexdigest()
+    alter(home, "UPDATE billing.issue_source_days SET sha256 = $1 WHERE load_id = $2", sha256, folder.name)
+    said = failures(home, ACME_MAY)
+    assert "issue_source_days" in said
+    seal = "UPDATE billing.issues SET evidence_sha256 = $1 WHERE issue_no = 1"
+    alter(home, seal, sealed(home, 1))
+    said = failures(home, ACME_MAY)
+    assert "issue_source_days" not in said
+    assert f"Line 1 of {ACME_MAY} is stored with amount_minor 5388, and 5399 comes out." in said
+
+
+def sealed(home: Worked, issue_no: int) -> str:
+    from tokenboard_etl.billing.evidence import evidence_checksum
+
+    with open_warehouse(home.home / "warehouse.duckdb") as warehouse:
+        ((_, *facts, _),) = warehouse.execute("SELECT * FROM billing.issues WHERE issue_no = $1", [issue_no]).fetchall()
+        return evidence_checksum(warehouse, issue_no, facts)
+
+
+def test_a_missing_landing_is_named(copied: Callable[[], Worked]) -> None:
+    home = copied()
+    shutil.rmtree(costs_of_may(home))
+    assert f"The landing {costs_of_may(home).parent}" in failures(home, ACME_MAY)
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        (
+            "UPDATE policy.versions SET content = replace(content, 'percent: 20', 'percent: 21')",
+            "The policy version",
+        ),
+        ("UPDATE policy.margins SET multiplier = 1.21 WHERE rule_id = 'openai-20'", "The margin openai-20"),
+        (
+            "UPDATE registry.binding_versions SET tenant_id = 'beta' WHERE tenant_id = 'acme'",
+            "The registry's bindings",
+        ),
+        (
+            "UPDATE registry.accounts SET tenant_id = 'beta' WHERE tenant_id = 'acme' AND kind = 'project'",
+            "The registry's binding of the openai project",
+        ),
+        ("DELETE FROM registry.accounts WHERE kind = 'key'", "The registry's binding of the openrouter key"),
+        (
+            "UPDATE policy.prices SET usd_per_token = 2 * usd_per_token WHERE model = 'gpt-4o'",
+            "The price of gpt-4o (default, input)",
+        ),
+        (
+            "UPDATE billing.kept_states SET content = replace(content, 'gpt-4o', 'gpt-4x') "
+            "WHERE table_name = 'policy.prices'",
+            "The state of policy.prices that was kept was altered",
+        ),
+        (
+            "UPDATE billing.kept_states SET content = replace(content, 'Acme', 'Acne') "
+            "WHERE table_name = 'registry.tenants'",
+            "The state of registry.tenants that was kept was altered",
+        ),
+        (
+            f"UPDATE billing.invoice_lines SET amount_minor = 5389 WHERE invoice_number = '{ACME_MAY}' AND line_no = 1",
+            f"Line 1 of {ACME_MAY} is stored with amount_minor 5389, and 5388 comes out.",
+        ),
+        (
+            "UPDATE billing.invoice_lines SET billed_exact = billed_exact + 0.000000000000000000000001 "
+            f"WHERE invoice_number = '{ACME_MAY}' AND line_no = 4",
+            f"Line 4 of {ACME_MAY} is stored with billed_exact 13.666666653000000000000001",
+        ),
+        (
+            f"DELETE FROM billing.invoice_lines WHERE invoice_number = '{ACME_MAY}' AND line_no = 6",
+            f"Line 6 of {ACME_MAY} (Promotional credit) comes out and is not stored.",
+        ),
+        (f"UPDATE billing.invoice_taxes SET tax_minor = 2123 WHERE invoice_number = '{ACME_MAY}'", "taxes"),
+        (f"UPDATE billing.documents SET total_minor = 1 WHERE invoice_number = '{ACME_MAY}'", "The stored totals"),
+        (f"UPDATE billing.documents SET buyer_name = 'X' WHERE invoice_number = '{ACME_MAY}'", "buyer"),
+        ("UPDATE billing.credit_uses SET used = 1", "credit_uses"),
+        (
+            "UPDATE billing.issues SET default_margins = '[]' WHERE issue_no = 1",
+            "The record of what issue 1 rests on was altered",
+        ),
+    ],
+)
+def test_an_altered_record_is_named(copied: Callable[[], Worked], statement: str, named: str) -> None:
+    home = copied()
+    alter(home, statement)
+    assert named in failures(home, ACME_MAY)
+
+
+def test_an_altered_line_of_an_earlier_document_is_named(copied: Callable[[], Worked]) -> None:
+    home = copied()
+    alter(home, "UPDATE billing.invoice_lines SET amount_minor = 5389 WHERE amount_minor = 5388")
+    assert f"The stored rows of {ACME_MAY}, an earlier document of the tenant, were altered." in failures(
+        home, ACME_JUNE
+    )
+    assert failures(home, BETA_JUNE) == ""
+
+
+def test_an_altered_file_is_named(copied: Callable[[], Worked]) -> None:
+    home = copied()
+    path = prove(home.at(LATER), ACME_MAY).path
+    path.write_bytes(path.read_bytes().replace(b"53.88", b"35.88"))
+    assert failures(home, ACME_MAY) == f"The file {path} is not {ACME_MAY} as it was issued."
+    path.unlink()
+    assert failures(home, ACME_MAY) == f"The file {path} is missing."
+    assert failures(home, BETA_MAY) == ""
+
+
+def command(home: Worked, number: str, *path: Path) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, whose packages come from `path` first."""
+    settings = home.at(LATER)
+    env = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(map(str, [*path, *filter(None, [os.environ.get("PYTHONPATH")])])),
+        "TOKENBOARD_HOME": str(settings.home),
+    }
+    ended = [SCRIPT, "prove", number]
+    return subprocess.run(ended, env=env, cwd=home.home.parent, capture_output=True, text=True, check=False)
+
+
+def with_templates(folder: Path) -> Path:
+    """A copy of the package of templates."""
+    shutil.copytree(Path(reports.__file__).parent, folder / "reports")
+    return folder / "reports" / "templates" / "invoice" / "v1.html"
+
+
+def test_an_altered_template_is_named_and_a_newer_one_beside_it_is_no_matter(
+    copied: Callable[[], Worked], tmp_path: Path
+) -> None:
+    home = copied()
+    template = with_templates(tmp_path / "path")
+    template.with_name("v2.html").write_text("<p>another invoice</p>")
+    proved = command(home, ACME_MAY, tmp_path / "path")
+    assert (proved.returncode, proved.stderr) == (0, "")
+    template.write_text(template.read_text().replace("<h1>", "<h1 >"))
+    refused = command(home, ACME_MAY, tmp_path / "path")
+    assert refused.returncode == 1
+    assert refused.stderr == f"tokenboard: {ACME_MAY} is not proved. The template invoice/v1.html was altered.\n"
+
+
+def test_the_command_prints_what_it_went_through(worked: Worked) -> None:
+    ended = command(worked, ACME_JUNE)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    first, *facts = ended.stdout.splitlines()
+    assert first.startswith(f"{ACME_JUNE} is proved")
+    proof = prove(worked.at(LATER), ACME_JUNE)
+    said = dict(line.split(maxsplit=1) for line in facts)
+    assert said["document"] == "4 lines, net €71.66, tax €13.62, total €85.28"
+    assert said["policy"] == f"sha256 {hashlib.sha256(worked.policy.read_bytes()).hexdigest()}"
+    assert said["file"] == f"sha256 {hashlib.sha256(proof.path.read_bytes()).hexdigest()}"
+    assert set(said) > {"registry", "prices", "template", "costs", "analytics", "rows", "issued"}
+
+
+def test_a_number_nobody_issued_is_wrong_use(worked: Worked) -> None:
+    with pytest.raises(WrongUse, match="no document 'INV-1'"):
+        prove(worked.at(LATER), "INV-1")
+
+
+def test_landings_that_documents_rest_on_survive_pruning(copied: Callable[[], Worked]) -> None:
+    home = copied()
+    settings = home.at(LATER)
+    with open_warehouse(settings.warehouse_path) as warehouse:
+        assert prune(warehouse, settings.landing_path, 0, LATER).loads > 0
+    assert [failures(home, number) for number in ALL] == [""] * 4
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"line_nos": (1, 2)}, {"amount_minor": 500}], ids=["all of it", "lines", "an amount"]
+)
+def test_a_credit_note_is_proved_and_one_that_was_altered_is_not(
+    copied: Callable[[], Worked], asked: dict[str, Any]
+) -> None:
+    home = copied()
+    settings: Settings = home.at(LATER)
+    with open_warehouse(settings.warehouse_path) as warehouse:
+        note = credit(
+            warehouse, settings, ACME_MAY if not asked.get("amount_minor") else BETA_JUNE, reason="agreed", **asked
+        )
+        bring_up_to_date(warehouse, settings)
+    assert [failures(home, number) for number in (*ALL, note.number)] == [""] * 5
+    alter(
+        home, "UPDATE billing.invoice_lines SET amount_minor = amount_minor - 1 WHERE invoice_number = $1", note.number
+    )
+    assert f"Line 1 of {note.number} is stored with amount_minor" in failures(home, note.number)
