@@ -112,6 +112,9 @@ def test_the_readme_names_every_variable_command_job_and_dependency() -> None:
         "tenants show",
         "tenants limit",
         "tenants rotate",
+        "tenants suspend",
+        "tenants resume",
+        "tenants offboard",
         "key reveal",
         "vault rotate",
     ]

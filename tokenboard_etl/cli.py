@@ -24,6 +24,7 @@ from tokenboard_etl.cli_backup import backup, restore
 from tokenboard_etl.cli_connections import connect, vault_app
 from tokenboard_etl.cli_export import export_app
 from tokenboard_etl.cli_invoices import close, credit_note
+from tokenboard_etl.cli_life import tenants_offboard, tenants_resume, tenants_suspend
 from tokenboard_etl.cli_provisioning import key_app, provision, tenants_limit, tenants_rotate, tenants_show
 from tokenboard_etl.cli_reading import breakdown, summary, trend
 from tokenboard_etl.connections import require_connections
@@ -54,6 +55,9 @@ app.command("credit-note")(credit_note)
 tenants_app.command("show")(tenants_show)
 tenants_app.command("limit")(tenants_limit)
 tenants_app.command("rotate")(tenants_rotate)
+tenants_app.command("suspend")(tenants_suspend)
+tenants_app.command("resume")(tenants_resume)
+tenants_app.command("offboard")(tenants_offboard)
 
 _INTERRUPTED = 130
 """What typer returns after a Ctrl-C."""
