@@ -41,9 +41,14 @@ class Desk:
     slept: list[int] = field(default_factory=list)
 
     @property
-    def settings(self) -> Settings:
+    def variables(self) -> dict[str, str]:
+        """What the environment holds unless `env` says otherwise."""
         now = {"TOKENBOARD_HOME": str(self.home), "TOKENBOARD_NOW": NOW.isoformat()}
-        return load_settings(**{**self.sandbox.env(), **now, "TOKENBOARD_ENCRYPTION_KEY": RING, **self.env})
+        return {**self.sandbox.env(), **now, "TOKENBOARD_ENCRYPTION_KEY": RING}
+
+    @property
+    def settings(self) -> Settings:
+        return load_settings(**{**self.variables, **self.env})
 
     def provision(self, *registrations: Registration) -> list[Order]:
         """Registers tenants, then completes whatever is pending; returns all orders."""
