@@ -115,6 +115,7 @@ def test_the_readme_names_every_variable_command_job_and_dependency() -> None:
         "tenants suspend",
         "tenants resume",
         "tenants offboard",
+        "tenants adopt",
         "key reveal",
         "vault rotate",
     ]

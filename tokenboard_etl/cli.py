@@ -20,6 +20,7 @@ import typer
 from rich import filesize
 from rich.table import Table
 
+from tokenboard_etl.cli_accounts import tenants_adopt, unallocated
 from tokenboard_etl.cli_backup import backup, restore
 from tokenboard_etl.cli_connections import connect, vault_app
 from tokenboard_etl.cli_export import export_app
@@ -49,10 +50,11 @@ app.add_typer(tenants_app, name="tenants")
 app.add_typer(vault_app, name="vault")
 app.add_typer(key_app, name="key")
 app.add_typer(export_app, name="export")
-for _command in (backup, connect, close, provision, restore, summary, trend, breakdown):
+for _command in (backup, connect, close, provision, restore, summary, trend, breakdown, unallocated):
     app.command()(_command)
 app.command("credit-note")(credit_note)
 tenants_app.command("show")(tenants_show)
+tenants_app.command("adopt")(tenants_adopt)
 tenants_app.command("limit")(tenants_limit)
 tenants_app.command("rotate")(tenants_rotate)
 tenants_app.command("suspend")(tenants_suspend)
