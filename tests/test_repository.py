@@ -116,6 +116,7 @@ def test_the_readme_names_every_variable_command_job_and_dependency() -> None:
         "tenants resume",
         "tenants offboard",
         "tenants adopt",
+        "budgets push",
         "key reveal",
         "vault rotate",
     ]

@@ -20,8 +20,9 @@ import typer
 from rich import filesize
 from rich.table import Table
 
-from tokenboard_etl.cli_accounts import tenants_adopt, unallocated
+from tokenboard_etl.cli_accounts import tenants_adopt, unallocated, usage
 from tokenboard_etl.cli_backup import backup, restore
+from tokenboard_etl.cli_budgets import budgets_app
 from tokenboard_etl.cli_connections import connect, vault_app
 from tokenboard_etl.cli_export import export_app
 from tokenboard_etl.cli_invoices import close, credit_note
@@ -49,8 +50,9 @@ tenants_app = typer.Typer(help="Who is billed, and for which accounts.", no_args
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(vault_app, name="vault")
 app.add_typer(key_app, name="key")
+app.add_typer(budgets_app, name="budgets")
 app.add_typer(export_app, name="export")
-for _command in (backup, connect, close, provision, restore, summary, trend, breakdown, unallocated):
+for _command in (backup, connect, close, provision, restore, summary, trend, breakdown, unallocated, usage):
     app.command()(_command)
 app.command("credit-note")(credit_note)
 tenants_app.command("show")(tenants_show)
