@@ -21,7 +21,7 @@ from assets.maintenance import rebuild
 from assets.models import models, records
 from assets.operations import operations
 from assets.prices import prices
-from assets.provisioning import provision_pending, provision_tenant
+from assets.provisioning import provision_pending, provision_tenant, registration_inbox
 from assets.publishing import published
 from assets.resources import Surroundings, for_runs
 
@@ -45,7 +45,7 @@ def definitions(surroundings: Surroundings) -> dg.Definitions:
         asset_checks=[identities, issued_documents_unchanged],
         jobs=[nightly, intraday, month_close, provision_tenant, provision_pending, rebuild],
         schedules=[nightly_02_utc, intraday_5_min, weekly_reread, month_close_day_5],
-        sensors=[dead_runs],
+        sensors=[dead_runs, registration_inbox],
         resources={"surroundings": for_runs(surroundings)},
     )
 

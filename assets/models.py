@@ -24,6 +24,7 @@ RECORDS = (
     "registry.provisioning",
     "registry.keys",
     "registry.audit",
+    "registry.registrations",
 )
 """Tables people fill; they stand in the graph so that it shows where a tenant comes from."""
 

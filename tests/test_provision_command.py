@@ -178,6 +178,35 @@ def test_wrong_use_is_said_before_anything_is_done(shell: Shell, said: list[Ende
     assert names == [("atlas-b-b-co",), ("boreas",)]
 
 
+def test_a_tenant_is_suspended_resumed_and_offboarded(
+    shell: Shell, said: list[Ended], providers: RunningSandbox
+) -> None:
+    assert said
+    assert shell("provision", "Dorado", "--limit", "20").status == 0
+    (key,) = [key for key in providers.sandbox.account.keys.values() if key.name == "Dorado"]
+    for command, status, disabled in (
+        ("suspend", "suspended", True),
+        ("resume", "active", False),
+        ("offboard", "offboarded", True),
+    ):
+        ended = shell("tenants", command, "dorado")
+        assert (ended.status, ended.err) == (0, ""), ended
+        assert f"dorado is {status}" in ended.out
+        assert key.is_disabled(NOW) is disabled
+        if command == "suspend":
+            refused = shell("tenants", "rotate", "dorado")
+            assert (refused.status, refused.err) == (
+                2,
+                "tokenboard: dorado is suspended, so nothing of it is changed.\n",
+            )
+    shown = json.loads(shell("tenants", "show", "dorado", "--json").out)
+    assert shown["tenant"]["status"] == "offboarded"
+    assert {each["kind"] for each in shown["accounts"] if each["valid_until"] is None} == {"project", "key"}
+    again = shell("tenants", "resume", "dorado")
+    assert again.status == 2
+    assert "archived" in again.err
+
+
 def test_the_jobs_can_be_started_from_the_launchpad(shell: Shell, said: list[Ended], providers: RunningSandbox) -> None:
     assert said
     jobs = definitions(Surroundings(load_settings(**shell.env)))

@@ -112,6 +112,11 @@ def test_the_readme_names_every_variable_command_job_and_dependency() -> None:
         "tenants show",
         "tenants limit",
         "tenants rotate",
+        "tenants suspend",
+        "tenants resume",
+        "tenants offboard",
+        "tenants adopt",
+        "budgets push",
         "key reveal",
         "vault rotate",
     ]

@@ -20,10 +20,13 @@ import typer
 from rich import filesize
 from rich.table import Table
 
+from tokenboard_etl.cli_accounts import tenants_adopt, unallocated, usage
 from tokenboard_etl.cli_backup import backup, restore
+from tokenboard_etl.cli_budgets import budgets_app
 from tokenboard_etl.cli_connections import connect, vault_app
 from tokenboard_etl.cli_export import export_app
 from tokenboard_etl.cli_invoices import close, credit_note, prove
+from tokenboard_etl.cli_life import tenants_offboard, tenants_resume, tenants_suspend
 from tokenboard_etl.cli_provisioning import key_app, provision, tenants_limit, tenants_rotate, tenants_show
 from tokenboard_etl.cli_reading import breakdown, summary, trend
 from tokenboard_etl.connections import require_connections
@@ -47,13 +50,18 @@ tenants_app = typer.Typer(help="Who is billed, and for which accounts.", no_args
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(vault_app, name="vault")
 app.add_typer(key_app, name="key")
+app.add_typer(budgets_app, name="budgets")
 app.add_typer(export_app, name="export")
-for _command in (backup, connect, close, prove, provision, restore, summary, trend, breakdown):
+for _command in (backup, connect, close, prove, provision, restore, summary, trend, breakdown, unallocated, usage):
     app.command()(_command)
 app.command("credit-note")(credit_note)
 tenants_app.command("show")(tenants_show)
+tenants_app.command("adopt")(tenants_adopt)
 tenants_app.command("limit")(tenants_limit)
 tenants_app.command("rotate")(tenants_rotate)
+tenants_app.command("suspend")(tenants_suspend)
+tenants_app.command("resume")(tenants_resume)
+tenants_app.command("offboard")(tenants_offboard)
 
 _INTERRUPTED = 130
 """What typer returns after a Ctrl-C."""

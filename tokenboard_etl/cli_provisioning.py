@@ -187,10 +187,13 @@ def _provision_file(settings: Settings, path: Path, providers: list[str]) -> Non
 def _change(settings: Settings, tenant: str, request: Callable[[duckdb.DuckDBPyConnection], int]) -> None:
     """Notes a wish for a tenant at all of its providers, then fulfils it."""
     from tokenboard_etl.tenants.provisioning.run import require_vault
+    from tokenboard_etl.tenants.registry import ACTIVE, require_tenant
     from tokenboard_etl.warehouse.connection import open_warehouse
 
     require_vault(settings)
     with show_warnings(err), open_warehouse(settings.warehouse_path) as warehouse:
+        if (status := require_tenant(warehouse, tenant).status) != ACTIVE:
+            raise RegistryError(f"{tenant} is {status}, so nothing of it is changed.")
         if not request(warehouse):
             raise RegistryError(f"Nothing was made for a tenant {tenant!r} here, so there is nothing to change.")
     _go_on(settings, [tenant])

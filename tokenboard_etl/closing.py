@@ -24,6 +24,7 @@ from tokenboard_etl.rendering.invoices import render_invoice
 from tokenboard_etl.rereads import GATING_REPORTS
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.tenants.known_connections import record_connections
+from tokenboard_etl.tenants.learning import learn
 from tokenboard_etl.warehouse.checks import blocking_failures, refuse_violations, run_checks
 from tokenboard_etl.warehouse.models import build_models
 from tokenboard_etl.warehouse.publish import publish
@@ -50,6 +51,8 @@ def bring_up_to_date(
 ) -> dict[str, int]:
     """Records connections, policy, default margins and prices, and builds what changed; returns the models' row counts.
 
+    Accounts that bear a tenant's name are bound on the way (tenants/learning.py).
+
     `policy` is that of TOKENBOARD_POLICY unless another is given.
     """
     policy = policy or load_policy(settings)
@@ -59,6 +62,8 @@ def bring_up_to_date(
     record_default_margins(connection, settings.default_multipliers, settings.now)
     record_bundled_prices(connection, settings.now)
     rows = build_models(connection, settings.now, settings.settle_days)
+    if learn(connection, settings.now):
+        rows = build_models(connection, settings.now, settings.settle_days)
     log.info("built %d tables", len(rows))
     return rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,10 @@ _REASONS = {
     errno.EACCES: "permission was denied",
     errno.EPERM: "permission was denied",
 }
+
+
+class UnreadableFile(ValueError):
+    """A file somebody gave us and of which nothing can be trusted; the message never repeats what it holds."""
 
 
 @contextmanager
@@ -55,3 +60,33 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
         finally:
             beside.unlink(missing_ok=True)
         sync_directory(path.parent)
+
+
+def read_at_rest(path: Path, max_bytes: int) -> bytes | None:
+    """A regular file's bytes; None for one that changes meanwhile. Links and devices are not followed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            before = os.fstat(descriptor)
+            if not stat.S_ISREG(before.st_mode):
+                raise UnreadableFile("it is no regular file")
+            if before.st_size > max_bytes:
+                size = f"{max_bytes // 2**20} MB" if max_bytes >= 2**20 else f"{max_bytes // 2**10} KB"
+                raise UnreadableFile(f"it is larger than {size}; split it")
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                content = file.read(max_bytes + 1)
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UnreadableFile(f"it cannot be read: {error.strerror}") from None
+    same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    return content if same and len(content) == before.st_size else None
+
+
+def printable(name: str) -> str:
+    """A file's name as text that can be printed."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)

@@ -176,6 +176,10 @@ class Settings(BaseSettings):
         return self.home / "inbox" / "operations"
 
     @property
+    def registrations_inbox_path(self) -> Path:
+        return self.home / "inbox" / "registrations"
+
+    @property
     def reports_path(self) -> Path:
         return self.home / "reports"
 

@@ -97,6 +97,7 @@ KEYS = [
     "registry/connections",
     "registry/keys",
     "registry/provisioning",
+    "registry/registrations",
     "registry/tenant_names",
     "registry/tenants",
     "reports/invoices",

@@ -14,15 +14,12 @@ from typing import NamedTuple
 
 import polars as pl
 
+from tokenboard_etl.files import UnreadableFile
 from tokenboard_etl.operations.operation import COLUMNS, REQUIRED
 
 MAX_ROWS = 1_000_000
 MAX_TEXT_BYTES = 100_000
 """Of one value in a Parquet file, where a short file can mean endless text."""
-
-
-class UnreadableFile(ValueError):
-    """A file of which no row can be trusted; the message never repeats what it holds."""
 
 
 class Row(NamedTuple):

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +17,8 @@ from typing import NamedTuple
 import duckdb
 
 from tokenboard_etl.errors import ConfigurationError
-from tokenboard_etl.operations.formats import READERS, Row, UnreadableFile, read_rows
+from tokenboard_etl.files import UnreadableFile, printable, read_at_rest
+from tokenboard_etl.operations.formats import READERS, Row, read_rows
 from tokenboard_etl.operations.operation import Operation, UnfitRow, parse_operation
 from tokenboard_etl.operations.store import Reject, insert_new, is_known, known_tenants, record_reading
 from tokenboard_etl.periods import FIRST_DAY, utc_day
@@ -116,9 +115,9 @@ def _files(folder: Path) -> Iterator[_File]:
     for path in paths:
         suffix = path.suffix.lower()
         if suffix in READERS and not path.name.startswith("."):
-            shown = _shown(path.name)
+            shown = printable(path.name)
             try:
-                content = _read(path)
+                content = read_at_rest(path, MAX_BYTES)
             except UnreadableFile as unreadable:
                 yield _File(shown, suffix, b"", str(unreadable))
                 continue
@@ -126,32 +125,3 @@ def _files(folder: Path) -> Iterator[_File]:
                 log.info("%s is being written; it is left for the next time", shown)
             else:
                 yield _File(shown, suffix, content)
-
-
-def _read(path: Path) -> bytes | None:
-    """A regular file's bytes; None for one that changes meanwhile. Links and devices are not followed."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            before = os.fstat(descriptor)
-            if not stat.S_ISREG(before.st_mode):
-                raise UnreadableFile("it is no regular file")
-            if before.st_size > MAX_BYTES:
-                raise UnreadableFile(f"it is larger than {MAX_BYTES // 2**20} MB; split it")
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                content = file.read(MAX_BYTES + 1)
-            after = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise UnreadableFile(f"it cannot be read: {error.strerror}") from None
-    same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
-    return content if same and len(content) == before.st_size else None
-
-
-def _shown(name: str) -> str:
-    """A file's name as text that can be printed."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)

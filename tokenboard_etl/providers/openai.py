@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
 
 from tokenboard_etl.errors import ProviderRejected
+from tokenboard_etl.money import exact
 from tokenboard_etl.periods import Window, utc_day
 from tokenboard_etl.providers.openai_buckets import DAY, PROVIDER, BucketPage, BucketReport, BucketRow, walk_days
-from tokenboard_etl.providers.wire import Fetch, Wire, WireAmount
+from tokenboard_etl.providers.wire import Fetch, Request, Wire, WireAmount, read
 
 log = logging.getLogger("tokenboard.openai")
 
@@ -67,6 +71,26 @@ async def costs(fetch: Fetch, window: Window) -> frozenset[date]:
 async def costs_total(fetch: Fetch, window: Window) -> frozenset[date]:
     """One ungrouped figure per day: what `costs` must add up to."""
     return await walk_days(fetch, _costs(()), window)
+
+
+async def project_costs(fetch: Fetch, project_id: str, window: Window) -> dict[date, Decimal]:
+    """One project's cost in USD per day, as far as the provider has it. Rows of others are left out.
+
+    The filter is sent with a grouping, because without one it has been seen to do nothing.
+    """
+    report = replace(_costs(("project_id",)), filters=(("project_ids", project_id),))
+    found = dict[date, Decimal]()
+
+    async def kept(request: Request) -> Any:
+        body = await fetch(request)
+        for bucket in read(BucketPage[CostRow], request, body).data:
+            rows = [row.amount.value for row in bucket.results if row.project_id == project_id]
+            with exact():
+                found[utc_day(datetime.fromtimestamp(bucket.start_time, UTC))] = sum(rows, Decimal(0))
+        return body
+
+    await walk_days(kept, report, window)
+    return found
 
 
 def key_floor(refusal: ProviderRejected) -> date | None:

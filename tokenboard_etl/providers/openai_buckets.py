@@ -81,12 +81,14 @@ class BucketReport(Generic[Row]):
     page_buckets: int
     width: Width = DAY
     missing_is_outage: bool = True
+    filters: tuple[tuple[str, str], ...] = ()
 
     def request(self, start: int, end: int, page_buckets: int) -> Request:
         params = [
             ("start_time", str(start)),
             ("end_time", str(end)),
             ("bucket_width", self.width.name),
+            *self.filters,
             *(("group_by", dimension) for dimension in self.group_by),
             ("limit", str(page_buckets)),
         ]

@@ -30,6 +30,7 @@ from tokenboard_etl.providers.openrouter_wire import (
     AnalyticsRow,
     CreditsAnswer,
     Key,
+    KeyInfo,
     KeyInfoAnswer,
     KeyPage,
     Workspace,
@@ -68,6 +69,12 @@ async def check_key(fetch: Fetch) -> None:
             "it is an inference key, not a management key",
             "Put a management key (openrouter.ai/settings/management-keys) into OPENROUTER_MANAGEMENT_KEY.",
         )
+
+
+async def own_key(fetch: Fetch) -> KeyInfo:
+    """What the provider says about the key that asks."""
+    request = Request(PROVIDER, "/key", key_advice="Is it the whole key, and of OpenRouter?")
+    return read(KeyInfoAnswer, request, await fetch(request)).data
 
 
 async def keys(fetch: Fetch) -> list[KeyRef]:

@@ -8,9 +8,17 @@ from tokenboard_etl.providers.wire import Wire, WireAmount, WireCount
 
 
 class KeyInfo(Wire):
+    """What a key is told about itself; counters are USD of the running UTC day, week (from Monday) and month."""
+
     label: str | None = None
     is_management_key: bool = False
     is_provisioning_key: bool = False
+    limit: WireAmount | None = None
+    limit_remaining: WireAmount | None = None
+    limit_reset: str | None = None
+    usage_daily: WireAmount | None = None
+    usage_weekly: WireAmount | None = None
+    usage_monthly: WireAmount | None = None
 
 
 class KeyInfoAnswer(Wire):

@@ -8,8 +8,7 @@ from typing import Any
 
 import duckdb
 
-from tokenboard_etl.errors import RegistryError
-from tokenboard_etl.tenants.registry import tenants
+from tokenboard_etl.tenants.registry import require_tenant
 
 _TABLES = {
     "names": "SELECT name, since FROM registry.tenant_names WHERE tenant_id = $1 ORDER BY since",
@@ -34,9 +33,7 @@ _TABLES = {
 
 def overview(warehouse: duckdb.DuckDBPyConnection, tenant_id: str) -> dict[str, Any]:
     """The tenant's own facts under "tenant", then lists of rows by what they are about, oldest first."""
-    tenant = next((each for each in tenants(warehouse) if each.tenant_id == tenant_id), None)
-    if tenant is None:
-        raise RegistryError(f"There is no tenant {tenant_id!r}; `tokenboard tenants list` shows all.")
+    tenant = require_tenant(warehouse, tenant_id)
     found: dict[str, Any] = {"tenant": {**asdict(tenant), "description": tenant.description}}
     for name, query in _TABLES.items():
         cursor = warehouse.execute(query, [tenant_id])

@@ -10,6 +10,8 @@ import duckdb
 from tokenboard_etl.errors import RegistryError
 from tokenboard_etl.warehouse.load import mark_months
 
+ACTIVE, SUSPENDED, OFFBOARDED = "active", "suspended", "offboarded"
+
 
 @dataclass(frozen=True)
 class Tenant:
@@ -21,7 +23,7 @@ class Tenant:
     country: str | None
     currency: str
     billing_email: str | None
-    status: str = "active"
+    status: str = ACTIVE
     legal_name: str | None = None
     address: str | None = None
     tax_id: str | None = None
@@ -61,6 +63,14 @@ def tenants(connection: duckdb.DuckDBPyConnection) -> list[Tenant]:
         """
     ).fetchall()
     return [Tenant(*row) for row in rows]
+
+
+def require_tenant(connection: duckdb.DuckDBPyConnection, tenant_id: str) -> Tenant:
+    """The tenant of that id; raises RegistryError if there is none."""
+    tenant = next((each for each in tenants(connection) if each.tenant_id == tenant_id), None)
+    if tenant is None:
+        raise RegistryError(f"There is no tenant {tenant_id!r}; `tokenboard tenants list` shows all.")
+    return tenant
 
 
 def bindings_of(connection: duckdb.DuckDBPyConnection, provider: str, account_id: str) -> list[Binding]:

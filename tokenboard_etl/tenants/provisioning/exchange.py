@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any
 
-from tokenboard_etl.errors import ProviderError, ProviderRejected, ProviderUnavailable
+from tokenboard_etl.errors import MalformedAnswer, ProviderError, ProviderRejected, ProviderUnavailable
 from tokenboard_etl.extraction import parse
 from tokenboard_etl.http import MAX_RETRY_AFTER_S, Answer
 from tokenboard_etl.providers.wire import Request
@@ -61,3 +61,18 @@ def _is_too_many(error: ProviderError) -> bool:
 def _pause_s(error: ProviderError, attempt: int) -> int:
     wish = error.retry_after_s if isinstance(error, ProviderUnavailable) else None
     return min(2**attempt if wish is None else wish, MAX_RETRY_AFTER_S)
+
+
+def may_have_happened(error: Exception) -> bool:
+    """Whether a request that ended so may have done its work: a refusal has not, nor has "too many requests"."""
+    if isinstance(error, ProviderUnavailable):
+        return error.status != 429
+    return isinstance(error, MalformedAnswer)
+
+
+def words_of(error: Exception) -> str:
+    """What happened, without the advice that is for reports."""
+    if isinstance(error, ProviderError):
+        known_as = f" (request id {error.request_id})" if error.request_id else ""
+        return f"{error.provider} {error.endpoint}: {error.detail}{known_as}"
+    return str(error)

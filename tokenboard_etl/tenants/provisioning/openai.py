@@ -16,8 +16,10 @@ from tokenboard_etl.providers import openai_changes, openai_entities, openai_lim
 from tokenboard_etl.providers.openai_entities import Project
 from tokenboard_etl.providers.openai_limits import SpendAlert
 from tokenboard_etl.tenants.audit import Unresolved
-from tokenboard_etl.tenants.provisioning.orders import IssuedKey
-from tokenboard_etl.tenants.provisioning.saga import Found, Saga, log
+from tokenboard_etl.tenants.provisioning.means import Found
+from tokenboard_etl.tenants.provisioning.orders import IssuedKey, usable_keys
+from tokenboard_etl.tenants.provisioning.saga import Saga, log
+from tokenboard_etl.tenants.provisioning.standing import bound_accounts
 from tokenboard_etl.warehouse.connection import transaction
 
 ACCOUNT_NAME = "default"
@@ -76,6 +78,40 @@ class OpenAISaga(Saga):
         if key.service_account_id is not None:
             await self._delete_account(key.service_account_id)
 
+    async def pause(self) -> None:
+        """OpenAI cannot disable a key, so it goes with its account; `run` makes a new one when the tenant is back."""
+        dropped = usable_keys(self.means.warehouse, self.order)
+        for key in dropped:
+            await self.drop(key)
+        for project_id in self._project_ids():
+            listed = await openai_changes.keys_of(self.exchange.fetch, project_id)
+            if left := sorted({key.id for key in listed} - {key.key_id for key in dropped}):
+                raise ProvisioningPending(
+                    f"the project {project_id} has keys that were not made here, so they are not ours to delete: "
+                    f"{', '.join(left)}. Delete them at OpenAI, then run `tokenboard provision --pending`."
+                )
+
+    async def reopen(self) -> None:
+        """Nothing was closed that could be opened: a new key is made as the first one was."""
+
+    async def close(self) -> None:
+        """Accounts and keys go with their project."""
+        archived = {each.id: each.is_archived for each in await openai_entities.projects(self.exchange.fetch)}
+        for project_id in self._project_ids():
+            if not archived.get(project_id, True):
+                await self.put(
+                    "archive project",
+                    partial(openai_changes.archive_project, self.exchange.fetch, project_id),
+                    subject=self.tenant.name,
+                    object_id=project_id,
+                )
+
+    async def look_into_lost(self) -> None:
+        if self.order.project_id is None:
+            await self._take_over_project()
+        if self.order.project_id is not None:
+            await super().look_into_lost()
+
     async def apply_limit(self, _key: IssuedKey) -> None:
         """The monthly hard limit and the alerts that come before it, in cents."""
         limit_usd, project_id = self.order.limit_usd, self._project_id
@@ -98,6 +134,11 @@ class OpenAISaga(Saga):
         if self.order.project_id is None:
             raise ValueError("the project comes first")
         return self.order.project_id
+
+    def _project_ids(self) -> list[str]:
+        """The project that was made for the tenant and those that are bound to it."""
+        bound = bound_accounts(self.means.warehouse, self.order, utc_day(self.means.now()))
+        return sorted({*bound, *([self.order.project_id] if self.order.project_id else [])})
 
     def _issued(self, account_id: str, key_id: str | None) -> IssuedKey | None:
         if key_id is None:

@@ -13,8 +13,10 @@ from tokenboard_etl.periods import utc_day
 from tokenboard_etl.providers import openrouter, openrouter_changes
 from tokenboard_etl.providers.openrouter_wire import Key
 from tokenboard_etl.tenants.audit import Unresolved
-from tokenboard_etl.tenants.provisioning.orders import IssuedKey
-from tokenboard_etl.tenants.provisioning.saga import Found, Saga
+from tokenboard_etl.tenants.provisioning.means import Found
+from tokenboard_etl.tenants.provisioning.orders import IssuedKey, usable_keys
+from tokenboard_etl.tenants.provisioning.saga import Saga
+from tokenboard_etl.tenants.provisioning.standing import bound_accounts, suspended_keys
 
 
 class OpenRouterSaga(Saga):
@@ -56,7 +58,22 @@ class OpenRouterSaga(Saga):
         return found is not None and not found.disabled
 
     async def retire(self, key: IssuedKey) -> None:
-        await self.put("disable key", partial(self._disable, key), subject=self.tenant.name, object_id=key.key_id)
+        await self._switch("disable key", key.key_id, disabled=True)
+
+    async def pause(self) -> None:
+        for key_id in self._key_ids():
+            found = await openrouter_changes.find_key(self.exchange.fetch, key_id)
+            if found is not None and not found.disabled:
+                await self._switch("suspend key", key_id, disabled=True)
+
+    async def reopen(self) -> None:
+        for key_id in suspended_keys(self.means.warehouse, self.order):
+            await self._switch("resume key", key_id, disabled=False)
+
+    async def close(self) -> None:
+        """Disabled and not deleted: see above."""
+        for key_id in self._key_ids():
+            await self._switch("disable key", key_id, disabled=True)
 
     async def apply_limit(self, key: IssuedKey) -> None:
         limit_usd = self.order.limit_usd
@@ -87,9 +104,26 @@ class OpenRouterSaga(Saga):
         found = await openrouter_changes.find_key(self.exchange.fetch, key.key_id)
         return [] if found is None else [found]
 
-    async def _disable(self, key: IssuedKey) -> None:
-        try:
-            await openrouter_changes.change_key(self.exchange.fetch, key.key_id, disabled=True)
-        except ProviderRejected as refusal:
-            if refusal.status != 404:
-                raise
+    def _key_ids(self) -> list[str]:
+        """Keys that were made for the tenant and keys that are bound to it; retired ones are disabled already."""
+        made = {key.key_id for key in usable_keys(self.means.warehouse, self.order)}
+        retired = {
+            key_id
+            for (key_id,) in self.means.warehouse.execute(
+                "SELECT key_id FROM registry.keys WHERE provider = 'openrouter' AND retired_at IS NOT NULL"
+            ).fetchall()
+        }
+        bound = bound_accounts(self.means.warehouse, self.order, utc_day(self.means.now()))
+        return sorted(made | set(bound) - retired)
+
+    async def _switch(self, action: str, key_id: str, *, disabled: bool) -> None:
+        """One that is gone already cannot be used either."""
+
+        async def change() -> None:
+            try:
+                await openrouter_changes.change_key(self.exchange.fetch, key_id, disabled=disabled)
+            except ProviderRejected as refusal:
+                if refusal.status != 404:
+                    raise
+
+        await self.put(action, change, subject=self.tenant.name, object_id=key_id)

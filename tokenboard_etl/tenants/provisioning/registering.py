@@ -20,7 +20,7 @@ from tokenboard_etl.tenants.csv_import import read_tenants
 from tokenboard_etl.tenants.details import parse_limit, with_details
 from tokenboard_etl.tenants.names import clean_name, name_key, tenant_id_for
 from tokenboard_etl.tenants.provisioning.orders import PENDING, PROVIDERS, Order, orders, place_order
-from tokenboard_etl.tenants.registry import Tenant, save_tenant, tenants
+from tokenboard_etl.tenants.registry import ACTIVE, Tenant, save_tenant, tenants
 from tokenboard_etl.warehouse.connection import transaction
 
 
@@ -55,6 +55,11 @@ def register(warehouse: duckdb.DuckDBPyConnection, registration: Registration, n
     """
     with transaction(warehouse):
         return _register(warehouse, registration, now)
+
+
+def register_new(warehouse: duckdb.DuckDBPyConnection, registration: Registration, now: datetime) -> str:
+    """The same within the caller's transaction, and a name of a tenant who is pending is refused like all others."""
+    return _register(warehouse, registration, now, continues=False)
 
 
 def registrable(warehouse: duckdb.DuckDBPyConnection, registration: Registration, now: datetime) -> str:
@@ -101,7 +106,9 @@ def planned(
         warehouse.rollback()
 
 
-def _register(warehouse: duckdb.DuckDBPyConnection, registration: Registration, now: datetime) -> str:
+def _register(
+    warehouse: duckdb.DuckDBPyConnection, registration: Registration, now: datetime, *, continues: bool = True
+) -> str:
     _refuse_other_providers(registration.providers)
     if registration.currency not in list_currencies():
         raise RegistryError(f"{registration.currency!r} is not an ISO 4217 currency code.")
@@ -109,7 +116,7 @@ def _register(warehouse: duckdb.DuckDBPyConnection, registration: Registration, 
     known = {tenant.tenant_id: tenant for tenant in tenants(warehouse)}
     same = next((each for each in known.values() if name_key(each.name) == name_key(name)), None)
     if same is not None:
-        if orders(warehouse, same.tenant_id, PENDING):
+        if continues and same.status == ACTIVE and orders(warehouse, same.tenant_id, PENDING):
             return same.tenant_id
         raise RegistryError(
             f"The name {name!r} belongs to the tenant {same.tenant_id} ({same.name!r}) already; nothing was made."

@@ -12,14 +12,19 @@ import duckdb
 from tokenboard_etl.billing.policy_file import load_policy
 from tokenboard_etl.connections import connections
 from tokenboard_etl.errors import KeyRefused, ProviderError, ProviderUnavailable, ProvisioningPending, RegistryError
+from tokenboard_etl.periods import utc_day
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.tenants.key_ring import KeyRing
-from tokenboard_etl.tenants.provisioning.exchange import Exchange, Sleep
+from tokenboard_etl.tenants.provisioning.ending import offboard, suspend
+from tokenboard_etl.tenants.provisioning.exchange import Exchange, Sleep, words_of
+from tokenboard_etl.tenants.provisioning.last_reading import take_last_reading
+from tokenboard_etl.tenants.provisioning.means import Means
 from tokenboard_etl.tenants.provisioning.openai import OpenAISaga
 from tokenboard_etl.tenants.provisioning.openrouter import OpenRouterSaga
-from tokenboard_etl.tenants.provisioning.orders import PENDING, Order, orders, stay_pending
-from tokenboard_etl.tenants.provisioning.saga import Means, Saga, words_of
-from tokenboard_etl.tenants.registry import Tenant, tenants
+from tokenboard_etl.tenants.provisioning.orders import PENDING, READY, Order, change_order, orders, stay_pending
+from tokenboard_etl.tenants.provisioning.saga import Saga
+from tokenboard_etl.tenants.provisioning.standing import bound_accounts, has_open_actions
+from tokenboard_etl.tenants.registry import ACTIVE, OFFBOARDED, SUSPENDED, Tenant, tenants
 from tokenboard_etl.tenants.vault import read_vault
 from tokenboard_etl.warehouse.connection import open_warehouse
 
@@ -119,11 +124,20 @@ class Provisioning:
         return orders(warehouse, tenant_id)
 
     async def _complete(self, means: Means, tenant: Tenant, order: Order) -> None:
-        if tenant.status != "active":
-            raise ProvisioningPending(f"the tenant is {tenant.status}")
+        begun = order.connection_id or bound_accounts(means.warehouse, order, utc_day(means.now()))
+        if tenant.status != ACTIVE and not begun and not has_open_actions(means.warehouse, order):
+            change_order(means.warehouse, order, means.now(), state=READY, reason=None)  # there is nothing to stop
+            return
         if order.provider in self._given_up:
             raise ProvisioningPending(self._given_up[order.provider])
-        await _SAGAS[order.provider](means, tenant, order, self._exchange(order)).run()
+        saga = _SAGAS[order.provider](means, tenant, order, self._exchange(order))
+        if tenant.status == SUSPENDED:
+            await suspend(saga)
+        elif tenant.status == OFFBOARDED:
+            await take_last_reading(self._settings, saga)
+            await offboard(saga)
+        else:
+            await saga.run()
 
     def _exchange(self, order: Order) -> Exchange:
         """The one the order was begun with, or the provider's first."""

@@ -10,26 +10,18 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
-import duckdb
 from pydantic import SecretStr
 
-from tokenboard_etl.errors import (
-    KeyRefused,
-    MalformedAnswer,
-    ProviderError,
-    ProviderUnavailable,
-    ProvisioningPending,
-)
+from tokenboard_etl.errors import KeyRefused, ProviderError, ProvisioningPending
+from tokenboard_etl.periods import utc_day
 from tokenboard_etl.redaction import protect
 from tokenboard_etl.tenants.audit import Audit, Unresolved
-from tokenboard_etl.tenants.key_ring import KeyRing
-from tokenboard_etl.tenants.provisioning.exchange import Exchange
+from tokenboard_etl.tenants.provisioning.exchange import Exchange, may_have_happened, words_of
+from tokenboard_etl.tenants.provisioning.means import Found, Means
 from tokenboard_etl.tenants.provisioning.orders import (
     READY,
     IssuedKey,
@@ -40,6 +32,7 @@ from tokenboard_etl.tenants.provisioning.orders import (
     retire_key,
     usable_keys,
 )
+from tokenboard_etl.tenants.provisioning.standing import is_adopted
 from tokenboard_etl.tenants.registry import Binding, Tenant, bind, rerate_open_months
 from tokenboard_etl.tenants.tenant_keys import delete_key, read_key, store_key, stored_key_ids
 from tokenboard_etl.tenants.vault import change_vault, read_vault
@@ -56,25 +49,6 @@ LOOKS, LOOK_AGAIN_AFTER_S = 3, 2
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Means:
-    """What sagas work with: this machine's records and vault. `alerts_to` are the recipients of spend alerts."""
-
-    warehouse: duckdb.DuckDBPyConnection
-    vault_path: Path
-    ring: KeyRing
-    now: Callable[[], datetime]
-    alerts_to: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Found:
-    """Something at the provider that a lost request made: what to delete, and the key that came with it, if any."""
-
-    object_id: str
-    key: IssuedKey | None
-
-
 class Saga(ABC):
     """What both providers share. `run` brings the tenant to what its order says, from wherever it was left."""
 
@@ -87,6 +61,9 @@ class Saga(ABC):
 
     async def run(self) -> Order:
         """Makes what is missing, sets what differs, retires what was replaced. Returns the order, ready."""
+        await self.reopen()
+        if is_adopted(self.means.warehouse, self.order, utc_day(self.means.now())):
+            return self.finish()
         await self.prepare()
         key = live_key(self.means.warehouse, self.order)
         if key is None:
@@ -94,6 +71,10 @@ class Saga(ABC):
         await self.apply_limit(key)
         if self.order.replaces_key_id is not None:
             await self._retire_others(key)
+        return self.finish()
+
+    def finish(self) -> Order:
+        """Notes that everything is as the tenant's status wants it."""
         with transaction(self.means.warehouse):
             self.audit.settle(self.tenant.tenant_id, self.order.provider)
             self.change_order(state=READY, reason=None, replaces_key_id=None)
@@ -126,6 +107,22 @@ class Saga(ABC):
     @abstractmethod
     async def retire(self, key: IssuedKey) -> None:
         """Has the provider take a key out of use for good; one that is gone already is fine."""
+
+    @abstractmethod
+    async def pause(self) -> None:
+        """Has the provider stop every key of the tenant until `reopen`."""
+
+    @abstractmethod
+    async def reopen(self) -> None:
+        """Has the provider let keys be used again that `pause` stopped, where it can."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Has the provider stop every key and close every account of the tenant, for good."""
+
+    async def look_into_lost(self) -> None:
+        """Finds out what lost requests made, so that nothing of it stays in use unseen."""
+        await self._take_over_key()
 
     async def do(
         self,
@@ -236,7 +233,7 @@ class Saga(ABC):
                     kept = each.key
                 else:
                     await self.remove(each)
-            self._forget(stored - ({kept.key_id} if kept else set()))
+            self.forget(stored - ({kept.key_id} if kept else set()))
             result = "adopted" if kept else "undone" if found else "not done"
             with transaction(self.means.warehouse):
                 self.audit.end(lost.action_no, result, object_id=kept.key_id if kept else None)
@@ -255,10 +252,14 @@ class Saga(ABC):
             )
         for other in usable_keys(self.means.warehouse, self.order):
             if other.key_id != key.key_id:
-                await self.retire(other)
-                self._forget({other.key_id})
-                with transaction(self.means.warehouse):
-                    retire_key(self.means.warehouse, other, self.means.now())
+                await self.drop(other)
+
+    async def drop(self, key: IssuedKey) -> None:
+        """Takes a key out of use for good, at the provider, in the vault and on record."""
+        await self.retire(key)
+        self.forget({key.key_id})
+        with transaction(self.means.warehouse):
+            retire_key(self.means.warehouse, key, self.means.now())
 
     async def _live(self, key: IssuedKey) -> list[IssuedKey]:
         return [key] if await self.is_live(key) else []
@@ -271,24 +272,10 @@ class Saga(ABC):
             stored = stored_key_ids(vault, self.tenant.tenant_id, self.order.provider)
         return stored - {key.key_id for key in usable_keys(self.means.warehouse, self.order)}
 
-    def _forget(self, key_ids: Collection[str]) -> None:
+    def forget(self, key_ids: Collection[str]) -> None:
+        """Removes keys of the tenant from the vault."""
         if not key_ids:
             return
         with change_vault(self.means.vault_path, self.means.ring) as vault:
             for key_id in key_ids:
                 delete_key(vault, self.tenant.tenant_id, self.order.provider, key_id)
-
-
-def may_have_happened(error: Exception) -> bool:
-    """Whether a request that ended so may have done its work: a refusal has not, nor has "too many requests"."""
-    if isinstance(error, ProviderUnavailable):
-        return error.status != 429
-    return isinstance(error, MalformedAnswer)
-
-
-def words_of(error: Exception) -> str:
-    """What happened, without the advice that is for reports."""
-    if isinstance(error, ProviderError):
-        known_as = f" (request id {error.request_id})" if error.request_id else ""
-        return f"{error.provider} {error.endpoint}: {error.detail}{known_as}"
-    return str(error)

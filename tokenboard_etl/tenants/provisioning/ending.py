@@ -1,0 +1,28 @@
+"""A tenant that may not spend any more, for now or for good, at one provider. Either can be run again from anywhere."""
+
+from __future__ import annotations
+
+from tokenboard_etl.tenants.provisioning.orders import Order, retire_key, usable_keys
+from tokenboard_etl.tenants.provisioning.saga import Saga
+from tokenboard_etl.warehouse.connection import transaction
+
+
+async def suspend(saga: Saga) -> Order:
+    """Stops every key. What a rotation was about to retire is retired, and what was lost is looked into first."""
+    await saga.look_into_lost()
+    for key in usable_keys(saga.means.warehouse, saga.order):
+        if key.key_id == saga.order.replaces_key_id:
+            await saga.drop(key)
+    await saga.pause()
+    return saga.finish()
+
+
+async def offboard(saga: Saga) -> Order:
+    """Closes every account of the tenant and forgets its keys; who had what, and what was spent, stays on record."""
+    await saga.look_into_lost()
+    await saga.close()
+    for key in usable_keys(saga.means.warehouse, saga.order):
+        saga.forget({key.key_id})
+        with transaction(saga.means.warehouse):
+            retire_key(saga.means.warehouse, key, saga.means.now())
+    return saga.finish()
