@@ -13,8 +13,9 @@ import pytest
 
 from assets.run import run_nightly
 from tests.conftest import NOW
-from tokenboard_etl.doctor import Level, examine, horizons
+from tokenboard_etl.doctor import examine, horizons
 from tokenboard_etl.errors import ProviderRejected
+from tokenboard_etl.findings import Level
 from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.settings import Settings, load_settings

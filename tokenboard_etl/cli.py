@@ -113,7 +113,8 @@ def rebuild() -> None:
 @app.command()
 def doctor() -> None:
     """Say what is configured, what is missing, and how long it can still be fetched."""
-    from tokenboard_etl.doctor import Level, examine
+    from tokenboard_etl.doctor import examine
+    from tokenboard_etl.findings import Level
 
     settings = load_settings()
     findings = examine(settings)

@@ -8,17 +8,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from pydantic import SecretStr
 
+from tokenboard_etl.asking import asking
 from tokenboard_etl.connections import Connection, Mode, base_url, connections, refuse_other_kinds
 from tokenboard_etl.errors import KeyRefused, TokenboardError, WrongUse
-from tokenboard_etl.extraction import parse
-from tokenboard_etl.http import Client
 from tokenboard_etl.periods import Window, utc_day
 from tokenboard_etl.providers import openai, openai_accounts, openai_entities, openrouter
-from tokenboard_etl.providers.wire import Fetch, Request
+from tokenboard_etl.providers.wire import Fetch
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.tenants.key_ring import KeyRing
 from tokenboard_etl.tenants.stored_connections import (
@@ -123,7 +121,7 @@ def _known_account(provider: str, connection_id: str) -> WrongUse:
 
 async def _account_of(connection: Connection) -> frozenset[str]:
     async with connection.client() as client:
-        return await _account_ids(_fetch(client), connection)
+        return await _account_ids(asking(client), connection)
 
 
 async def examine(connection: Connection, now: datetime) -> Findings:
@@ -132,7 +130,7 @@ async def examine(connection: Connection, now: datetime) -> Findings:
     A key of OpenAI that may not list projects is good for every bill, and tells nothing about its account.
     """
     async with connection.client() as client:
-        fetch = _fetch(client)
+        fetch = asking(client)
         if connection.mode == "personal":
             return Findings(("credit balance",), await _account_ids(fetch, connection))
         if connection.provider == "openrouter":
@@ -164,15 +162,6 @@ async def _account_ids(fetch: Fetch, connection: Connection) -> frozenset[str]:
     if connection.provider == "openrouter":
         return frozenset(workspace.id for workspace in await openrouter.workspaces(fetch))
     return frozenset(project.id for project in await openai_entities.projects(fetch))
-
-
-def _fetch(client: Client) -> Fetch:
-    """Asks and keeps nothing: what is answered here is not billed from."""
-
-    async def fetch(request: Request) -> Any:
-        return parse(request, (await client.send(request)).body)
-
-    return fetch
 
 
 def _own_record(keys: Sequence[openai_accounts.AdminKey], key: SecretStr) -> openai_accounts.AdminKey | None:

@@ -10,17 +10,18 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from enum import IntEnum
 
 import duckdb
 
 from tokenboard_etl.connecting import examine as examine_key
 from tokenboard_etl.connections import Connection, accounts
 from tokenboard_etl.errors import ConfigurationError, KeyRefused, TokenboardError
+from tokenboard_etl.findings import Finding, Level
 from tokenboard_etl.landing import failures
 from tokenboard_etl.periods import ONE_DAY, utc_day
 from tokenboard_etl.rereads import GATING_REPORTS
 from tokenboard_etl.settings import Settings
+from tokenboard_etl.tenants.inspection import inspect
 
 ESCALATE_DAYS = 7
 """A missing day that can be fetched for no longer than this is an error."""
@@ -30,23 +31,6 @@ KEY_EXPIRES_SOON_DAYS = 30
 
 _NOT_ALWAYS_ASKED = ("activity_by_key",)
 """A cross-check that accounts with very many keys do without: its days are missing on purpose."""
-
-
-class Level(IntEnum):
-    """`error` makes `tokenboard doctor` exit with 1."""
-
-    error = 0
-    warning = 1
-    fine = 2
-
-
-@dataclass(frozen=True)
-class Finding:
-    """`about` is a connection, a report or a setting; `what` says how things stand and what to do."""
-
-    level: Level
-    about: str
-    what: str
 
 
 @dataclass(frozen=True)
@@ -110,13 +94,13 @@ def unavailable(published: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], s
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Asks every provider about its key, and looks at what was read and what was not."""
+    """Asks every provider about its key and our tenants, and looks at what was read and what was not."""
     try:
         known = accounts(settings)
     except ConfigurationError as error:
         return [Finding(Level.error, "connections", str(error))]
     read = [connection for connection in known if connection.mode == "organization"]
-    found = [*_keys(known, settings), *_failures(settings, known), *_freshness(settings, read)]
+    found = [*_keys(known, settings), *_failures(settings, known), *_freshness(settings, read), *inspect(settings)]
     return sorted(found, key=lambda finding: finding.level)
 
 

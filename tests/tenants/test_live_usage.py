@@ -66,7 +66,10 @@ def test_limits_and_figures_are_those_of_the_providers_now(
 def test_a_provider_that_fails_keeps_the_other_ones_figures(
     sandbox: RunningSandbox, settings: Settings, accounts: tuple[str, str]
 ) -> None:
-    assert accounts
+    org_id = sandbox.world.organizations[0].id
+    sandbox.sandbox.organizations[org_id].projects[accounts[0]].budget.limit_cents = None
+    unlimited, _ = usage_of(settings, "acme")
+    assert (unlimited.limit_usd, unlimited.remaining_usd, unlimited.problem) == (None, None, None)
     sandbox.add_fault("status", "/organization/costs", status=400)
     openai, router = usage_of(settings, "acme")
     assert openai.problem is not None

@@ -11,19 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import duckdb
 from pydantic import SecretStr
 
+from tokenboard_etl.asking import asking
 from tokenboard_etl.connections import Connection, base_url, connections
 from tokenboard_etl.errors import KeyMissing, RegistryError, TokenboardError, WrongUse
-from tokenboard_etl.extraction import parse
 from tokenboard_etl.money import exact, from_minor
 from tokenboard_etl.periods import Window, utc_day
 from tokenboard_etl.providers import openai, openai_accounts, openrouter, openrouter_changes
 from tokenboard_etl.providers.openrouter_wire import Key, KeyInfo
-from tokenboard_etl.providers.wire import Fetch, Request
+from tokenboard_etl.providers.wire import Fetch
 from tokenboard_etl.reading.published import open_published, require_tenant
 from tokenboard_etl.settings import Settings
 
@@ -87,7 +86,7 @@ def usage_of_key(settings: Settings, key: SecretStr) -> AccountUsage:
 
     async def ask() -> KeyInfo:
         async with connection.client() as client:
-            return await openrouter.own_key(_fetching(client))
+            return await openrouter.own_key(asking(client))
 
     info = asyncio.run(ask())
     return _of_router(info.label or "", info)
@@ -99,8 +98,8 @@ async def _ask_all(known: Sequence[Connection], bound: Sequence[_Bound], now: da
             connection = _connection(known, each)
             async with connection.client() as client:
                 if each.provider == "openai":
-                    return await _of_project(_fetching(client), each.account_id, utc_day(now))
-                key = await openrouter_changes.find_key(_fetching(client), each.account_id)
+                    return await _of_project(asking(client), each.account_id, utc_day(now))
+                key = await openrouter_changes.find_key(asking(client), each.account_id)
                 if key is None:
                     return _unknown(each, "the provider does not list it any more")
                 return _of_router(each.account_id, key)
@@ -196,10 +195,3 @@ def _our_figures(
         return Decimal(cost)
 
     return Spans(since(today), since(today - timedelta(days=today.weekday())), since(today.replace(day=1))), until
-
-
-def _fetching(client: Any) -> Fetch:
-    async def fetch(request: Request) -> Any:
-        return parse(request, (await client.send(request)).body)
-
-    return fetch
