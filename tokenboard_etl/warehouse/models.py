@@ -5,7 +5,7 @@ Staging only renames and casts, so it is views; everything after it is tables.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import duckdb
@@ -13,6 +13,9 @@ import duckdb
 from tokenboard_etl.periods import Month
 from tokenboard_etl.warehouse.connection import transaction
 from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, quoted, sources_of
+
+ROWS_AT_ONCE = 1_000_000
+"""A month with more of the providers' rows is built some days at a time, where a model's rows are of days."""
 
 
 def build_models(connection: duckdb.DuckDBPyConnection, now: datetime, settle_days: int) -> dict[str, int]:
@@ -35,8 +38,12 @@ def build_within(
         Month.parse(month)
         for (month,) in connection.execute("SELECT DISTINCT month FROM ops.dirty_months ORDER BY 1").fetchall()
     ]
-    for model in models_in_order():
-        _build(connection, model, months, whole=whole)
+    connection.execute("SET preserve_insertion_order = false")  # rows have no order; kept, one core writes and one waits
+    try:
+        for model in models_in_order():
+            _build(connection, model, months, whole=whole)
+    finally:
+        connection.execute("RESET preserve_insertion_order")
     connection.execute("DELETE FROM ops.dirty_months")
     return {model.name: row_count(connection, model.name) for model in models_in_order()}
 
@@ -109,17 +116,36 @@ def _build(connection: duckdb.DuckDBPyConnection, model: SqlFile, months: Sequen
         connection.execute(f"INSERT INTO {target} BY NAME {query}")
     else:
         for month in months:
-            condition, values = _in_month(model, wanted, month)
-            connection.execute(f"DELETE FROM {target} WHERE {condition}", values)  # noqa: S608 - quoted
-            connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM ({query}) WHERE {condition}", values)  # noqa: S608 - quoted
+            for condition, values in _parts(connection, model, wanted, month):
+                connection.execute(f"DELETE FROM {target} WHERE {condition}", values)  # noqa: S608 - quoted
+                connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM ({query}) WHERE {condition}", values)  # noqa: S608 - quoted
 
 
-def _in_month(model: SqlFile, columns: Sequence[tuple[object, ...]], month: Month) -> tuple[str, dict[str, object]]:
+def _parts(
+    connection: duckdb.DuckDBPyConnection, model: SqlFile, columns: Sequence[tuple[object, ...]], month: Month
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """Conditions that make up the month together."""
     column = model.month_column
     types = {name: kind for name, kind, *_ in columns}
     if types[column] == "VARCHAR":
-        return f'"{column}" = $month', {"month": str(month)}
-    return f'"{column}" >= $start AND "{column}" < $end', {"start": month.window.start, "end": month.window.end}
+        yield f'"{column}" = $month', {"month": str(month)}
+        return
+    for days in month.window.chunks(_days_at_once(connection, month)):
+        yield f'"{column}" >= $start AND "{column}" < $end', {"start": days.start, "end": days.end}
+
+
+def _days_at_once(connection: duckdb.DuckDBPyConnection, month: Month) -> int:
+    ((rows,),) = connection.execute(
+        """
+        SELECT coalesce(sum(rows), 0) FROM (
+            SELECT max(rows) AS rows FROM ops.load_days WHERE usage_date >= $1 AND usage_date < $2
+            GROUP BY connection_id, report, usage_date
+        )
+        """,
+        [month.window.start, month.window.end],
+    ).fetchall()
+    days = len(list(month.window.days()))
+    return max(1, days // (1 + int(rows) // ROWS_AT_ONCE))
 
 
 def _same_columns(connection: duckdb.DuckDBPyConnection, model: SqlFile, wanted: Sequence[tuple[object, ...]]) -> bool:
