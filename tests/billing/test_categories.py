@@ -111,7 +111,7 @@ def planted() -> Iterator[duckdb.DuckDBPyConnection]:
 def chosen(connection: duckdb.DuckDBPyConnection, file: PolicyFile) -> dict[tuple[Any, ...], str]:
     """(day, project, key, model) of every charge to its category, under a policy."""
     record_policy(connection, file, NOW)
-    for name in ("billing.categories", "billing.rates", "billing.charges"):
+    for name in ("billing.categories", "billing.kinds_of_spend", "billing.rates", "billing.charges"):
         connection.execute(f"CREATE OR REPLACE TABLE {name} AS {read_sql(name).query}")
     rows = connection.execute(
         "SELECT usage_date, account_id, api_key_id, model, category FROM billing.charges WHERE source = 'provider'"

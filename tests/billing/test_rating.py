@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -27,8 +28,8 @@ from tokenboard_etl.warehouse.checks import all_checks, refuse_violations, run_c
 from tokenboard_etl.warehouse.connection import configure, open_warehouse
 from tokenboard_etl.warehouse.load import mark_months
 from tokenboard_etl.warehouse.migrations import migrate
-from tokenboard_etl.warehouse.models import build_models
-from tokenboard_etl.warehouse.sql_files import SQL_ROOT, read_sql
+from tokenboard_etl.warehouse.models import ROWS_AT_ONCE, build_models, build_within
+from tokenboard_etl.warehouse.sql_files import SQL_ROOT, models_in_order, read_sql
 
 NOW = datetime(2026, 7, 20, 2, 0, tzinfo=UTC)
 MAY, JUNE = Month(2026, 5), Month(2026, 6)
@@ -196,7 +197,7 @@ def test_sql_chooses_the_rule_the_prose_does(
             continue
         rules.append({"id": f"r{number}", **candidate})
     record_policy(planted, file, NOW)
-    for name in ("billing.rates", "billing.charges"):
+    for name in ("billing.kinds_of_spend", "billing.rates", "billing.charges"):
         planted.execute(f"CREATE OR REPLACE TABLE {name} AS {read_sql(name).query}")
     charges = planted.execute(
         """
@@ -217,6 +218,33 @@ def test_sql_chooses_the_rule_the_prose_does(
         assert (rule_id, multiplier) == expected, (day, facts)
         assert billed == multiplier
     refuse_violations(run_checks(planted, OF_CHARGES))
+
+
+def test_tables_that_are_built_in_parts_have_the_same_rows(planted: duckdb.DuckDBPyConnection) -> None:
+    tables = [model.name for model in models_in_order() if model.schema in ("usage", "billing")]
+
+    def contents() -> dict[str, Counter[tuple[object, ...]]]:
+        return {name: Counter(planted.execute(f"SELECT * FROM {name}").fetchall()) for name in tables}
+
+    planted.begin()
+    mark_months(planted, {str(MAY), str(JUNE)})
+    build_within(planted, NOW, 4)
+    in_one = contents()
+    planted.execute(
+        "UPDATE ops.load_days SET rows = $1 WHERE usage_date IN ('2026-05-31', '2026-06-01')", [ROWS_AT_ONCE]
+    )  # either is a part of its own
+    mark_months(planted, {str(MAY), str(JUNE)})
+    build_within(planted, NOW, 4)
+    assert contents() == in_one
+    planted.execute("UPDATE registry.accounts SET valid_from = '2026-05-31'")  # and a whole one, of other rows
+    planted.execute("DELETE FROM ops.load_days WHERE usage_date NOT BETWEEN '2026-05-31' AND '2026-06-02'")
+    build_within(planted, NOW, 4, whole=True)
+    in_parts = contents()
+    planted.execute("UPDATE ops.load_days SET rows = 1")
+    build_within(planted, NOW, 4, whole=True)
+    assert in_parts == contents() != in_one
+    assert in_one["billing.charges"].total() == in_parts["billing.charges"].total() > 0
+    planted.rollback()
 
 
 # --- months that are closed, and a policy that changes --------------------------------------------------------------
