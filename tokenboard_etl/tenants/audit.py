@@ -89,9 +89,7 @@ class Audit:
             [action_no, self._now(), result, object_id, request_id, redact(detail) if detail else None],
         )
 
-    def settle(
-        self, tenant_id: str, provider: str, *, action: str | None = None, object_id: str | None = None
-    ) -> None:
+    def settle(self, tenant_id: str, provider: str, *, action: str | None = None, object_id: str | None = None) -> None:
         """Notes that what the actions of unknown end were for is in place, within the caller's transaction.
 
         All of a tenant's at a provider, or those of one kind about one object.
