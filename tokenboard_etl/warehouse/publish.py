@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ import duckdb
 
 from tokenboard_etl.errors import WarehouseError
 from tokenboard_etl.files import storage_errors, sync_directory
+from tokenboard_etl.warehouse.blocks import copy_blocks
 from tokenboard_etl.warehouse.connection import configure, driver_errors
 from tokenboard_etl.warehouse.models import comment_on
 from tokenboard_etl.warehouse.sql_files import names_in, quoted, read_sql
@@ -47,7 +47,7 @@ def publish(connection: duckdb.DuckDBPyConnection, working: Path, published: Pat
     connection.execute("CHECKPOINT")
 
     def copy(path: Path) -> None:
-        shutil.copyfile(working, path)
+        copy_blocks(connection, working, path, _is_published)
         _strip(path)
 
     return _put_in_place(connection, published, copy, kept=KEPT)
@@ -124,8 +124,12 @@ def _keep(published: Path, kept: int) -> None:
         old.unlink()
 
 
+def _is_published(schema: str, table: str) -> bool:
+    return schema in PUBLISHED_SCHEMAS and f"{schema}.{table}" not in _NOT_PUBLISHED
+
+
 def _strip(path: Path) -> None:
-    """Drops what is not for analysts from the copy, and adds the views."""
+    """Drops what is not for analysts from the copy, where it has no bytes, and adds the views."""
     with driver_errors(path):
         copy = duckdb.connect(path)
         try:
@@ -135,7 +139,7 @@ def _strip(path: Path) -> None:
             ).fetchall():
                 copy.execute(f"DROP VIEW {quoted(f'{schema}.{table}')}")
             for schema, table in copy.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall():
-                if schema not in PUBLISHED_SCHEMAS or f"{schema}.{table}" in _NOT_PUBLISHED:
+                if not _is_published(schema, table):
                     copy.execute(f"DROP TABLE {quoted(f'{schema}.{table}')}")
             for schema in ("raw", "staging", "policy"):
                 copy.execute(f"DROP SCHEMA IF EXISTS {schema}")
