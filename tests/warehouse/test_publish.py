@@ -152,26 +152,26 @@ def test_what_is_not_published_leaves_no_byte_in_the_published_file(
     warehouse: duckdb.DuckDBPyConnection, published: Path, tmp_path: Path
 ) -> None:
     """Neither of tables that are dropped there, nor of rows and tables that were removed from the working file."""
-    for number in range(300):
-        register(warehouse, number)
-    warehouse.execute(f"UPDATE registry.tenants SET name = tenant_id || repeat('{'x' * 30}', 1000)")  # a block or two
-    warehouse.execute(f"CREATE TABLE staging.gone AS SELECT '{PLANTED} 1' AS name")
-    warehouse.execute("CHECKPOINT")
-    warehouse.execute("DROP TABLE staging.gone")
-    warehouse.execute(f"CREATE TABLE raw.kept AS SELECT '{PLANTED} 2' AS name")
+    rows = "FROM range(50000) AS many (i)"
+    warehouse.execute(f"CREATE TABLE staging.gone AS SELECT '{PLANTED} 1 ' || md5(CAST(i AS VARCHAR)) AS name {rows}")
+    warehouse.execute(f"CREATE TABLE raw.kept AS SELECT '{PLANTED} 2 ' || md5(CAST(i AS VARCHAR)) AS name {rows}")
     warehouse.execute(
         f"""
         INSERT INTO ops.operation_rejects BY NAME
-        SELECT repeat('0', 64) AS sha256, '{PLANTED} 3.csv' AS file, 1 AS row_number, '{PLANTED} 4' AS reason,
-            TIMESTAMPTZ '2026-06-15 02:00:00+00' AS read_at
-        """
+        SELECT repeat('0', 64) AS sha256, 'a.csv' AS file, i AS row_number, $1 AS read_at,
+            '{PLANTED} 3 ' || md5(CAST(i AS VARCHAR)) AS reason {rows}
+        """,
+        [NOW],
     )
-    warehouse.execute("CREATE TABLE raw.large AS SELECT i, md5(CAST(i AS VARCHAR)) AS text FROM range(200000) AS t (i)")
+    warehouse.execute("CHECKPOINT")
+    warehouse.execute("DROP TABLE staging.gone")
+    for number in range(100):
+        register(warehouse, number)
     publish(warehouse, tmp_path / "warehouse.duckdb", published)
     working = (tmp_path / "warehouse.duckdb").read_bytes()
-    assert {number for number in range(1, 5) if f"{PLANTED} {number}".encode() in working} == {1, 2, 3, 4}
+    assert all(f"{PLANTED} {number}".encode() in working for number in (1, 2, 3))
     assert PLANTED.encode() not in published.read_bytes()
-    assert published.stat().st_blocks * 512 < len(working) - 200_000 * 16
+    assert published.stat().st_blocks * 512 < len(working) // 2
     with duckdb.connect(published, read_only=True) as copy:
         tables = [f"{schema}.{table}" for schema, table in copy.execute(TABLES).fetchall()]
         assert {"registry.tenants", "billing.charges", "ops.loads"} <= set(tables)
