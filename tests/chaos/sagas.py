@@ -118,7 +118,7 @@ class Watch:
         way: list[str | None] = [None]
 
         def hook(event: str, args: tuple[Any, ...]) -> None:
-            page = event == "open" and fnmatch(str(args[0]), "*/page-*.zst") and args[1] == "wb"
+            page = event == "open" and fnmatch(str(args[0]), "*/page-*.zst") and args[2] & os.O_ACCMODE == os.O_WRONLY
             manifest = event == "os.rename" and str(args[1]).endswith("/manifest.json")
             if (page or manifest) and self.begins(LANDED, "page" if page else "manifest") in (AFTER, LOST_AND_KILLED):
                 die()  # several are read at a time, so the point with this number may be another one than it was
