@@ -82,6 +82,8 @@ def _live(life: Life, sandbox: RunningSandbox) -> None:
     run("connect", "--provider", "openai", status=2, stdin=WRONG)
     run("connect", "--provider", "openai", stdin=second)
     run("nightly", *DAYS)
+    project = next(each.id for each in sandbox.world.organizations[0].projects if each.tenant_id == "contoso-retail")
+    run("tenants", "adopt", "atlas-b-b-co", "--provider", "openai", "--account", project)  # so there is an invoice
     sandbox.add_fault("malformed", "/organization/costs", variant="type")
     run("nightly", *DAYS, status=1, OPENROUTER_MANAGEMENT_KEY=WRONG)
     sandbox.clear_faults()

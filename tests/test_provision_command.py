@@ -128,6 +128,10 @@ def test_wrong_use_is_said_before_anything_is_done(shell: Shell, said: list[Ende
     for arguments in (
         ("provision",),
         ("provision", "X", "--pending"),
+        ("provision", ""),
+        ("provision", "x" * 300),
+        ("provision", "a\nb"),
+        ("provision", "a\u202eb"),
         ("provision", "ATLAS <B>&</B> CO"),
         ("provision", "Nimbus", "--limit", "0"),
         ("provision", "Nimbus", "--providers", "openai,anthropic"),
