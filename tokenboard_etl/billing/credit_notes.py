@@ -14,10 +14,10 @@ import duckdb
 
 from tokenboard_etl.billing.invoice import CREDIT, CREDIT_NOTE, INVOICE, CreditUse, Invoice, Line, Render, TaxSum
 from tokenboard_etl.billing.issue import issue_documents
+from tokenboard_etl.billing.issued import issued_document
 from tokenboard_etl.billing.lines import flat_line, numbered
 from tokenboard_etl.billing.policy import Policy
 from tokenboard_etl.billing.policy_versions import policy_in_use
-from tokenboard_etl.billing.records import issued_document
 from tokenboard_etl.errors import WrongUse
 from tokenboard_etl.money import exact, format_minor, percent_of
 from tokenboard_etl.warehouse.connection import transaction
