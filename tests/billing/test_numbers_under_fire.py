@@ -29,7 +29,10 @@ POLICY = policy(
     taxes=[{"id": "vat", "name": "VAT", "percent": "19", "from": "2026-01-01"}],
 )
 OF_INVOICES = [check for check in all_checks() if check.table == "billing.invoices"]
-RECORDS = ("documents", "invoice_lines", "invoice_taxes", "credit_uses", "issues", "closed_months")
+RECORDS = (
+    *("documents", "invoice_lines", "invoice_taxes", "credit_uses", "issues", "closed_months"),
+    *("issue_source_days", "issue_states", "kept_states", "invoice_inputs"),
+)
 
 
 @pytest.fixture(scope="module")
