@@ -21,6 +21,9 @@ BILLED_SCALE = Decimal("1e-24")
 USD = Decimal(1)
 """US dollars for one US dollar, where a rate is asked for."""
 
+_CENT = Decimal("0.01")
+_WIDE = decimal.Context(prec=76, traps=[decimal.InvalidOperation, decimal.FloatOperation])
+
 _LITERAL = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _BEYOND = Decimal(10) ** 20
 """The first amount that DECIMAL(38,18) cannot hold."""
@@ -106,9 +109,13 @@ def format_minor(amount_minor: int, currency: str, locale: str = "en_US") -> str
     return format_currency(from_minor(amount_minor, currency), currency, locale=locale)
 
 
-def format_usd(amount_usd: Decimal, locale: str = "en_US") -> str:
-    """An exact USD amount for a person's eye: two decimals, half-up. Not for invoices."""
-    return format_minor(to_minor(amount_usd, "USD"), "USD", locale)
+def format_usd(amount_usd: Decimal) -> str:
+    """An exact USD amount for a person's eye: two decimals, half-up, as format_minor writes them. Not for invoices.
+
+    Reports hold hundreds of thousands of them, which is why this one is not Babel's.
+    """
+    rounded = amount_usd.quantize(_CENT, ROUND_HALF_UP, _WIDE)
+    return f"-${rounded.copy_abs():,}" if rounded < 0 else f"${rounded.copy_abs():,}"
 
 
 def _minor(amount: Decimal, currency: str, per_usd: Decimal, of_per_usd: Decimal) -> Fraction:
