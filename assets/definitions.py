@@ -23,6 +23,7 @@ from assets.operations import operations
 from assets.prices import prices
 from assets.provisioning import provision_pending, provision_tenant, registration_inbox
 from assets.publishing import published
+from assets.reports import reports
 from assets.resources import Surroundings, for_runs
 
 
@@ -38,6 +39,7 @@ def definitions(surroundings: Surroundings) -> dg.Definitions:
                 *records,
                 close_month,
                 published,
+                reports,
                 land_intraday,
                 load_intraday,
             ]

@@ -79,23 +79,21 @@ def write_reports(settings: Settings, months: Collection[Month] | None = None) -
 
     Raises WrongUse for a month there is nothing about.
     """
-    with open_published(settings.published_path) as connection:
+    today = utc_day(settings.now)
+    pages: list[Page] = []
+    with open_published(settings.published_path) as connection, written_together() as put:
         known = known_months(connection)
         wanted = tuple(each.month for each in known if months is None or each.month in months)
         _refuse_unknown(months, wanted)
         registers = [register(connection, month) for month in wanted]
-        reconciliations = [reconciliation(connection, month) for month in wanted]
+        for month, entries in zip(wanted, registers, strict=True):
+            pages += _write_statements(connection, settings, month, put)
+            folder = settings.reports_path / str(month)
+            reconciled = render_reconciliation(reconciliation(connection, month))
+            pages.append(_page(put, REGISTER, folder / "register.html", render_register(entries)))
+            pages.append(_page(put, REGISTER, folder / "register.csv", register_csv(entries)))
+            pages.append(_page(put, RECONCILIATION, folder / "reconciliation.html", reconciled))
         newest = overview(connection) if known else None
-    today = utc_day(settings.now)
-    pages: list[Page] = []
-    with written_together() as put:
-        for month in wanted:
-            pages += _write_statements(settings, month, put)
-        for each, reconciled in zip(registers, reconciliations, strict=True):
-            folder = settings.reports_path / str(each.month)
-            pages.append(_page(put, REGISTER, folder / "register.html", render_register(each)))
-            pages.append(_page(put, REGISTER, folder / "register.csv", register_csv(each)))
-            pages.append(_page(put, RECONCILIATION, folder / "reconciliation.html", render_reconciliation(reconciled)))
         if newest:
             pages.append(_page(put, OVERVIEW, settings.reports_path / "overview.html", render_overview(newest, today)))
         index = render_page("index/v1.html", months=known, today=today)
@@ -111,13 +109,12 @@ def write_statements_of(settings: Settings, tenant_id: str, months: Collection[M
     """Writes a tenant's statements of some months, of all there is anything about by default; nothing else."""
     if tenant_id == UNALLOCATED:
         raise WrongUse("Unallocated spend belongs to no tenant, so there is nobody to make a statement for.")
-    with open_published(settings.published_path) as connection:
-        known = {each.month for each in known_months(connection)}
-    _refuse_unknown(months, known)
     pages: list[Page] = []
-    with written_together() as put:
-        for month in sorted(known if months is None else months, reverse=True):
-            pages += _write_statements(settings, month, put, tenant_id)
+    with open_published(settings.published_path) as connection, written_together() as put:
+        known = [each.month for each in known_months(connection)]
+        _refuse_unknown(months, known)
+        for month in known if months is None else months:
+            pages += _write_statements(connection, settings, month, put, tenant_id)
     _drop_old_pdfs(pages)
     return pages
 
@@ -175,9 +172,10 @@ def _refuse_unknown(months: Collection[Month] | None, known: Collection[Month]) 
 Put = Callable[[Path, bytes], bool]
 
 
-def _write_statements(settings: Settings, month: Month, put: Put, tenant_id: str | None = None) -> list[Page]:
-    today = utc_day(settings.now)
-    found = statements(settings.published_path, settings.intraday_path, today, month, tenant_id=tenant_id)
+def _write_statements(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, month: Month, put: Put, tenant_id: str | None = None
+) -> list[Page]:
+    found = statements(connection, settings.intraday_path, utc_day(settings.now), month, tenant_id)
     return [
         _page(put, STATEMENT, statement_path(settings, month, each.tenant_id), render_statement(each)) for each in found
     ]

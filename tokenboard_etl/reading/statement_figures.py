@@ -109,20 +109,19 @@ def add_up(prices: Sequence[Price]) -> Price:
 
 
 def statements(
-    published: Path, intraday: Path, today: date, month: Month, tenant_id: str | None = None
+    connection: duckdb.DuckDBPyConnection, intraday: Path, today: date, month: Month, tenant_id: str | None = None
 ) -> Iterator[Statement]:
-    """The statements of a month, one by one: of a tenant, or of all that were customers or have figures in it.
+    """The statements of a month from an open published file: of a tenant, or of all who were customers or spent in it.
 
     Raises WrongUse if there is no such tenant.
     """
-    with open_published(published) as connection:
-        names = _who(connection, month, tenant_id)
-        if tenant_id is not None and tenant_id not in names:
-            raise WrongUse(f"There is no tenant {tenant_id!r}; `tokenboard tenants list` shows them.")
-        last_day = min(known_days(connection).last, month.window.last)
-        days, parts = _days(connection, month), _parts(connection, month)
-        states, budgets = day_states(connection, month.window), _budgets(connection, month)
-        documents, own = _documents(connection, month), _own_accounts(connection, month)
+    names = _who(connection, month, tenant_id)
+    if tenant_id is not None and tenant_id not in names:
+        raise WrongUse(f"There is no tenant {tenant_id!r}; `tokenboard tenants list` shows them.")
+    last_day = min(known_days(connection).last, month.window.last)
+    days, parts = _days(connection, month), _parts(connection, month)
+    states, budgets = day_states(connection, month.window), _budgets(connection, month)
+    documents, own = _documents(connection, month), _own_accounts(connection, month)
     live = _live(intraday, today) if today in month.window else None
     known = [day for day in month.window.days() if day <= last_day]
     for each, name in names.items():
