@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import decimal
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
+from functools import reduce
 
 from babel.numbers import format_currency, get_currency_precision
 
@@ -38,6 +39,11 @@ def exact() -> Iterator[None]:
     with decimal.localcontext(prec=76, Emax=999999, Emin=-999999) as context:
         context.traps[decimal.FloatOperation] = True
         yield
+
+
+def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
+    """The sum with every digit; 0 of nothing. Quicker than a context of `exact` for each of many short sums."""
+    return reduce(_WIDE.add, amounts, Decimal(0))
 
 
 def parse_amount(value: object) -> Decimal:

@@ -37,7 +37,7 @@ log = logging.getLogger("tokenboard.reports")
 STATEMENT, REGISTER, RECONCILIATION, OVERVIEW, INDEX = "statement", "register", "reconciliation", "overview", "index"
 KINDS = (STATEMENT, REGISTER, RECONCILIATION, OVERVIEW, INDEX)
 
-RECENT = timedelta(days=35)
+RECENT = timedelta(days=7)
 """Documents younger than this have their month's register made anew: a credit note may be about an old month."""
 
 
@@ -120,7 +120,7 @@ def write_statements_of(settings: Settings, tenant_id: str, months: Collection[M
 
 
 def months_due(settings: Settings, read: Iterable[Month]) -> list[Month]:
-    """What a night has to write: the months it read, the newest two, those of young documents, and what is not there.
+    """What a night has to write: the months it read, the newest, those of young documents, and what is not there yet.
 
     Everything older says the same as it did; `tokenboard reports` writes it anew all the same.
     """
@@ -129,7 +129,7 @@ def months_due(settings: Settings, read: Iterable[Month]) -> list[Month]:
         issued = connection.execute(
             "SELECT DISTINCT month FROM billing.invoices WHERE issued_at > $1", [settings.now - RECENT]
         ).fetchall()
-    due = {*read, *known[:2], *(Month.parse(month) for (month,) in issued)}
+    due = {*read, *known[:1], *(Month.parse(month) for (month,) in issued)}
     folder = settings.reports_path
     return [each for each in known if each in due or not (folder / str(each) / "register.html").exists()]
 

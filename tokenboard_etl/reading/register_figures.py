@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from tokenboard_etl.money import exact
+from tokenboard_etl.money import exact_sum
 from tokenboard_etl.periods import Month
 from tokenboard_etl.reading.published import UNALLOCATED
 
@@ -98,17 +98,16 @@ def register(connection: duckdb.DuckDBPyConnection, month: Month) -> Register:
             Entry(tenant_id, names.get(tenant_id), state, document, usage if place == 0 else None)
             for place, document in enumerate(issued or [None])
         ]
-    with exact():
-        found = [entry.usage for entry in entries if entry.usage]
-        return Register(
-            month,
-            entries,
-            _totals([document for issued in documents.values() for document in issued]),
-            sum((each.cost_usd for each in found), Decimal(0)),
-            sum((each.billed_usd for each in found), Decimal(0)),
-            sum((each.margin_usd for each in found), Decimal(0)),
-            sum((each.estimated_billed_usd for each in found), Decimal(0)),
-        )
+    found = [entry.usage for entry in entries if entry.usage]
+    return Register(
+        month,
+        entries,
+        _totals([document for issued in documents.values() for document in issued]),
+        exact_sum(each.cost_usd for each in found),
+        exact_sum(each.billed_usd for each in found),
+        exact_sum(each.margin_usd for each in found),
+        exact_sum(each.estimated_billed_usd for each in found),
+    )
 
 
 def _usages(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, tuple[str | None, Usage]]:

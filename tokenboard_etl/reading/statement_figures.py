@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from tokenboard_etl.errors import WrongUse
-from tokenboard_etl.money import exact
+from tokenboard_etl.money import exact_sum
 from tokenboard_etl.periods import Month
 from tokenboard_etl.reading.published import has_table, known_days, open_published
 from tokenboard_etl.reading.tenant_figures import day_states
@@ -44,8 +44,7 @@ class Price:
 
     @property
     def total_usd(self) -> Decimal:
-        with exact():
-            return self.billed_usd + self.estimated_usd
+        return exact_sum((self.billed_usd, self.estimated_usd))
 
 
 @dataclass(frozen=True)
@@ -101,11 +100,7 @@ class Statement:
 
 def add_up(prices: Sequence[Price]) -> Price:
     """The exact sum."""
-    with exact():
-        return Price(
-            sum((price.billed_usd for price in prices), Decimal(0)),
-            sum((price.estimated_usd for price in prices), Decimal(0)),
-        )
+    return Price(exact_sum(price.billed_usd for price in prices), exact_sum(price.estimated_usd for price in prices))
 
 
 def statements(
@@ -177,8 +172,21 @@ def _days(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, dict
 
 def _parts(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, dict[str, list[PricedPart]]]:
     found: dict[str, dict[str, list[PricedPart]]] = defaultdict(lambda: defaultdict(list))
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE priced AS
+        SELECT
+            tenant_id, provider, account_id, line_item, model, api_key_id, category,
+            coalesce(sum(billed_usd) FILTER (WHERE source = 'provider'), 0) AS billed_usd,
+            coalesce(sum(billed_usd) FILTER (WHERE source <> 'provider'), 0) AS estimated_usd
+        FROM billing.charges
+        WHERE usage_date >= $1 AND usage_date < $2 AND tenant_id <> 'unallocated'
+        GROUP BY ALL
+        """,
+        [month.window.start, month.window.end],
+    )
     for dimension in _KEYS:
-        for tenant_id, *part in _parts_by(connection, month, dimension):
+        for tenant_id, *part in _parts_by(connection, dimension):
             found[tenant_id][dimension].append(_part(*part))
     if has_table(connection, "billing.job_costs"):
         for tenant_id, *part in _jobs(connection, month):
@@ -213,28 +221,25 @@ _LARGEST_FIRST = f"""
 """  # noqa: S608 - our own number
 
 
-def _parts_by(connection: duckdb.DuckDBPyConnection, month: Month, dimension: str) -> list[tuple[Any, ...]]:
+def _parts_by(connection: duckdb.DuckDBPyConnection, dimension: str) -> list[tuple[Any, ...]]:
     provider = "CAST(NULL AS VARCHAR)" if dimension == "category" else "provider"
     return connection.execute(
         f"""
         WITH sums AS (
             SELECT
-                tenant_id, {provider} AS provider, {_KEYS[dimension]} AS key,
-                coalesce(sum(billed_usd) FILTER (WHERE source = 'provider'), 0) AS billed_usd,
-                coalesce(sum(billed_usd) FILTER (WHERE source <> 'provider'), 0) AS estimated_usd
-            FROM billing.charges
-            WHERE usage_date >= $1 AND usage_date < $2 AND tenant_id <> 'unallocated'
-            GROUP BY ALL
+                tenant_id, {provider} AS provider, {_KEYS[dimension]} AS key, sum(billed_usd) AS billed_usd,
+                sum(estimated_usd) AS estimated_usd
+            FROM priced GROUP BY ALL
         ),
         names AS (SELECT provider, account_id, max(name) AS name FROM ops.accounts GROUP BY provider, account_id),
         parts AS (
             SELECT sums.*, names.name
             FROM sums
-            LEFT JOIN names ON names.provider = sums.provider AND names.account_id = sums.key AND $3
+            LEFT JOIN names ON names.provider = sums.provider AND names.account_id = sums.key AND $1
         ),
         {_LARGEST_FIRST}
         """,  # noqa: S608 - our own words
-        [month.window.start, month.window.end, dimension in _NAMED],
+        [dimension in _NAMED],
     ).fetchall()
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from markupsafe import Markup
+
 WIDTH, HEIGHT = 960, 300
 _LEFT, _TOP, _BOTTOM = 96, 16, 40
 _ROOM = HEIGHT - _TOP - _BOTTOM
@@ -42,6 +44,11 @@ class Bar:
     height: int
     usage_date: date
     piece: Piece
+
+    @property
+    def place(self) -> Markup:
+        """Where it stands, as attributes: numbers only, and one text instead of four in each of thousands of pages."""
+        return Markup(f'x="{self.x}" y="{self.y}" width="{self.width}" height="{self.height}"')  # noqa: S704
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from tokenboard_etl.billing.invoice import PROVIDER_NAMES
-from tokenboard_etl.money import exact, format_usd
+from tokenboard_etl.money import exact_sum, format_usd
 from tokenboard_etl.periods import ONE_DAY
 from tokenboard_etl.reading.overview_figures import CREDIT_DAYS, Credit, Overview, Source, SpentDay
 from tokenboard_etl.rendering.charts import Chart, Column, Piece, daily_chart
@@ -27,11 +27,10 @@ _NAMED = 5
 
 def render_overview(figures: Overview, today: date) -> bytes:
     """The page as of a day; the same figures give the same bytes."""
-    with exact():
-        unallocated_usd = sum((each.cost_usd for each in figures.unallocated), Decimal(0))
-        cost_usd = sum((each.cost_usd for each in figures.tenants), unallocated_usd)
-        billed_usd = sum((each.billed_usd for each in figures.tenants), Decimal(0))
-        margin_usd = billed_usd - cost_usd
+    unallocated_usd = exact_sum(each.cost_usd for each in figures.unallocated)
+    cost_usd = exact_sum([unallocated_usd, *(each.cost_usd for each in figures.tenants)])
+    billed_usd = exact_sum(each.billed_usd for each in figures.tenants)
+    margin_usd = exact_sum([billed_usd, cost_usd.copy_negate()])
     return render_page(
         TEMPLATE,
         figures=figures,
