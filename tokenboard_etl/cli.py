@@ -87,7 +87,7 @@ def nightly(
         str | None, typer.Option(metavar="REASON", help="Load although settled figures collapsed.")
     ] = None,
 ) -> None:
-    """Extract, load, model, check and publish a window of UTC days (default: yesterday and the days it re-reads)."""
+    """Extract, load, model, check, publish and report UTC days (default: yesterday and the days it re-reads)."""
     from tokenboard_etl.billing.policy_file import load_policy
 
     settings = load_settings()

@@ -40,6 +40,9 @@ class Said(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag in ("h2", "td", "th", "style"):
             self._into = ""
+        if tag in ("td", "th"):
+            cells = self.tables[self.heading][-1]
+            cells[-1] = " ".join(cells[-1].split())
 
     def handle_data(self, data: str) -> None:
         if self._into == "style":
@@ -48,8 +51,7 @@ class Said(HTMLParser):
         if self._into == "heading":
             self.heading += data
         elif self._into == "cell":
-            cells = self.tables[self.heading][-1]
-            cells[-1] = " ".join((cells[-1] + data).split())
+            self.tables[self.heading][-1][-1] += data
 
 
 def said_by(path: Path) -> Said:

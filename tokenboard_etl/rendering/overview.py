@@ -88,7 +88,8 @@ def _of_credits(credit: Sequence[Credit]) -> Iterator[tuple[str, str]]:
             left = format_usd(each.available_usd or Decimal(0))
             yield level, f"credit of {each.connection_id}: {left} left, {each.days_left} day(s) at the present pace"
         elif level:
-            yield level, f"credit of {each.connection_id} is not known"
+            why = "used up" if each.unavailable_reason is None else f"not known: {each.unavailable_reason}"
+            yield level, f"credit of {each.connection_id} is {why}"
 
 
 def _credit_level(credit: Credit) -> str | None:
