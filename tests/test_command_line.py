@@ -442,7 +442,7 @@ def test_a_month_with_missing_days_closes_only_with_a_reason_and_only_once(
 
 def documents(home: Path) -> dict[Path, tuple[bytes, int]]:
     """Invoice files with their bytes and the moment they were written."""
-    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in home.glob("reports/*/*/*.html")}
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in home.glob("reports/*/*/INV-*.html")}
 
 
 # --- tenants
