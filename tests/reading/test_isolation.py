@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from reading.conftest import CLOSED_AT, Ask, Spent, spent_by
+from reading.conftest import CLOSED_AT, MULTIPLIERS, Ask, Spent, spent_by
 from tokenboard_etl.money import to_minor
 from tokenboard_etl.providers.sandbox.world import World
 from tokenboard_etl.reading.tenant_export import export_tenant
@@ -26,8 +26,8 @@ from tokenboard_etl.reading.tenant_export import export_tenant
 pytestmark = pytest.mark.slow
 
 TENANTS = {tenant.tenant_id: tenant for tenant in World().tenants}
-TELLING = 100_00
-"""Cents; what is less stands on two tenants' pages by chance."""
+TELLING_CENTS, TELLING_USD = 100_00, 10
+"""On pages and in exact figures; what is less is the same for two tenants by chance."""
 
 
 class Words(HTMLParser):
@@ -86,9 +86,8 @@ def papers(world_home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
         export_tenant(world_home / "published" / "tokenboard.duckdb", tenant_id, folder)
         pages = [said_in(page) for page in sorted((world_home / "reports").glob(f"*/{tenant_id}/*.html"))]
         assert pages
-        export = [
-            value for path in sorted((folder / f"tenant-{tenant_id}").glob("*.parquet")) for value in values_of(path)
-        ]
+        parquet = sorted((folder / f"tenant-{tenant_id}").glob("*.parquet"))
+        export = [value for path in parquet for value in values_of(path)]
         sql = (folder / f"tenant-{tenant_id}" / "check.sql").read_text()
         found[tenant_id] = Papers(
             "\n".join([*pages, sql, *map(str, export)]),
@@ -99,28 +98,27 @@ def papers(world_home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 
 def sums(rows: Iterable[Spent], *, billed: bool) -> set[Fraction]:
-    """What a month, a day, a provider, an account and an item of it come to."""
+    """What a month, a day, a provider, an account and an item of it come to, exactly."""
     found: dict[tuple[str, ...], Fraction] = {}
     for row in rows:
         month, day, whose = row.month, str(row.usage_date), (row.provider, row.account_id)
         parts = ((), (row.provider,), whose, (row.line_item,), (*whose, row.line_item))
         for key in ((since, *part) for since in (month, day) for part in parts):
             found[key] = found.get(key, Fraction(0)) + (row.billed_usd if billed else row.cost_usd)
-    return set(found.values()) - {Fraction(0)}
+    return {amount for amount in found.values() if amount >= TELLING_USD}
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a tenant spent, in exact sums, as of now and as of when May was closed; `others` may not see any of it."""
+    """What a tenant was billed by now and when May was closed, and our cost and margin of it (`secret`)."""
 
     billed: set[Fraction]
     secret: set[Fraction]
-    """Our cost and margin, where no billed figure is the same."""
 
-    @staticmethod
-    def cents(amounts: set[Fraction]) -> set[int]:
-        scaled = (to_minor(Decimal(each.numerator) / Decimal(each.denominator), "USD") for each in amounts)
-        return {each for each in scaled if each >= TELLING}
+
+def cents(amounts: set[Fraction]) -> set[int]:
+    scaled = (to_minor(Decimal(each.numerator) / Decimal(each.denominator), "USD") for each in amounts)
+    return {each for each in scaled if each >= TELLING_CENTS}
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +128,7 @@ def figures(spent: list[Spent]) -> dict[str, Figures]:
         pasts = [[row for row in past if row.tenant_id == tenant_id] for past in (spent, spent_by(CLOSED_AT))]
         billed = {amount for past in pasts for amount in sums(past, billed=True)}
         cost = {amount for past in pasts for amount in sums(past, billed=False)}
-        margin = {cost * (rate - 1) for cost in cost for rate in (Fraction(5, 4), Fraction(13, 10))}
+        margin = {amount * (rate - 1) for amount in cost for rate in MULTIPLIERS.values()}
         found[tenant_id] = Figures(billed, (cost | margin) - billed)
     return found
 
@@ -152,8 +150,8 @@ def test_no_name_and_no_figure_of_another_tenant_is_in_it(
     words = {others, other.name, other.billing_email, *accounts}
     words |= {number for (number,) in ask("SELECT invoice_number FROM billing.invoices WHERE tenant_id = $1", others)}
     assert [word for word in words if word in papers[mine].text] == []
-    own = Figures.cents(figures[mine].billed)
-    assert (Figures.cents(theirs.billed) - own) & papers[mine].cents == set()
+    own = cents(figures[mine].billed)
+    assert (cents(theirs.billed) - own) & papers[mine].cents == set()
     assert (theirs.billed - figures[mine].billed) & papers[mine].exact == set()
 
 
@@ -164,5 +162,5 @@ def test_neither_cost_nor_margin_is_in_it(
     mine, known = papers[tenant_id], figures[tenant_id]
     assert known.secret
     assert known.secret & mine.exact == set()
-    assert (Figures.cents(known.secret) - Figures.cents(known.billed)) & mine.cents == set()
+    assert (cents(known.secret) - cents(known.billed)) & mine.cents == set()
     assert re.findall(r"cost_usd|margin|markup|multiplier|\bcost\b", mine.text, re.IGNORECASE) == []
