@@ -94,6 +94,7 @@ CREDIT_NOTE = replace(
     reason="The customer was on another plan.",
     accepted=None,
     due_on=None,
+    terms=None,
     lines=(
         flat(1, "credit_note", "OpenAI · Acme production · gpt-6-sol, input", -123456, ("INV-2026-00008", 1)),
         flat(2, "credit_note", "Platform fee", -25000, ("INV-2026-00008", 5)),
