@@ -122,6 +122,7 @@ KEYS = [
     "staging/reversals",
     "staging/tenant_costs",
     "staging/tenant_margins",
+    "staging/token_prices",
     "usage/completions",
     "usage/intraday",
     "usage/openrouter_activity",
