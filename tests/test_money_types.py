@@ -32,7 +32,7 @@ WHERE_FLOATS_ARE_SECONDS = {
 WHERE_JSON_HAS_NO_AMOUNTS = {
     ("provisioning.py", "registration_inbox"),
     ("alerts.py", "alerts"),
-    ("http.py", "_error_text"),
+    ("verdicts.py", "_error_text"),
     ("landing/writing.py", "_whole_lines"),
     ("landing/failures.py", "failures"),
     ("landing/stored.py", "read_landing"),
