@@ -24,7 +24,8 @@ WHERE_FLOATS_ARE_SECONDS = {
     ("backups/taking.py", "backup"),
     ("backups/restoring.py", "restore"),
     ("tenants/vault.py", "change_vault"),
-    ("warehouse/publish.py", "_put_in_place"),  # megabytes in a log line
+    ("warehouse/publish.py", "_publish"),  # megabytes in a log line
+    ("warehouse/publications.py", "_forget"),  # when a file was put in place
     ("providers/sandbox/faults.py", "Fault"),
     ("providers/sandbox/state.py", "Sandbox.reset"),
     ("providers/shapes.py", "<module>"),  # a number is checked to be one and thrown away
