@@ -120,13 +120,19 @@ def contents(folder: Path) -> Iterator[tuple[Path, bytes]]:
                 for (table,) in database.execute(names).fetchall():
                     yield path, repr(database.execute(f"FROM {table}").fetchall()).encode()
         elif content.startswith(b"SQLite format 3"):
-            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as records:
-                for (table,) in records.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-                    for value in (value for row in records.execute(f'SELECT * FROM "{table}"') for value in row):
-                        yield path, str(value).encode()
-                        if isinstance(value, bytes):
-                            with suppress(zlib.error):
-                                yield path, zlib.decompress(value)
+            for value in values(path):
+                yield path, value
+
+
+def values(path: Path) -> Iterator[bytes]:
+    """Every value of an SQLite file, unpacked where it is packed."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as records:
+        for (table,) in records.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for value in (value for row in records.execute(f'SELECT * FROM "{table}"') for value in row):
+                yield str(value).encode()
+                if isinstance(value, bytes):
+                    with suppress(zlib.error):
+                        yield zlib.decompress(value)
 
 
 def leaks(folder: Path) -> set[str]:
