@@ -25,13 +25,13 @@ WHERE_FLOATS_ARE_SECONDS = {
     ("backups/restoring.py", "restore"),
     ("tenants/vault.py", "change_vault"),
     ("warehouse/publish.py", "_publish"),  # megabytes in a log line
-    ("warehouse/publications.py", "_forget"),  # when a file was put in place
     ("providers/sandbox/faults.py", "Fault"),
     ("providers/sandbox/state.py", "Sandbox.reset"),
     ("providers/shapes.py", "<module>"),  # a number is checked to be one and thrown away
 }
 WHERE_JSON_HAS_NO_AMOUNTS = {
     ("provisioning.py", "registration_inbox"),
+    ("alerts.py", "alerts"),
     ("http.py", "_error_text"),
     ("landing/writing.py", "_whole_lines"),
     ("landing/failures.py", "failures"),
