@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 import zstandard
 
@@ -111,19 +112,27 @@ def contents(folder: Path) -> Iterator[tuple[Path, bytes]]:
         yield path, content
         if content.startswith(zstandard.MAGIC_NUMBER.to_bytes(4, "little")):
             yield path, zstandard.decompress(content)
+        elif content.startswith(b"PAR1"):
+            yield path, repr(pl.read_parquet(path).rows()).encode()
         elif content[8:12] == b"DUCK":
             with closing(duckdb.connect(path, read_only=True)) as database:
                 names = "SELECT schema_name || '.' || table_name FROM duckdb_tables()"
                 for (table,) in database.execute(names).fetchall():
                     yield path, repr(database.execute(f"FROM {table}").fetchall()).encode()
         elif content.startswith(b"SQLite format 3"):
-            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as records:
-                for (table,) in records.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-                    for value in (value for row in records.execute(f'SELECT * FROM "{table}"') for value in row):
-                        yield path, str(value).encode()
-                        if isinstance(value, bytes):
-                            with suppress(zlib.error):
-                                yield path, zlib.decompress(value)
+            for value in values(path):
+                yield path, value
+
+
+def values(path: Path) -> Iterator[bytes]:
+    """Every value of an SQLite file, unpacked where it is packed."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as records:
+        for (table,) in records.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for value in (value for row in records.execute(f'SELECT * FROM "{table}"') for value in row):
+                yield str(value).encode()
+                if isinstance(value, bytes):
+                    with suppress(zlib.error):
+                        yield zlib.decompress(value)
 
 
 def leaks(folder: Path) -> set[str]:
@@ -137,7 +146,7 @@ def test_no_key_is_in_anything_that_commands_leave_or_say(life: Life) -> None:
     assert sum(b"Traceback" in text for _, text in life.said) == 4
     home = {path.relative_to(life.folder / "home").as_posix() for path in (life.folder / "home").rglob("*")}
     assert home >= {"vault.duckdb", "warehouse.duckdb", "published/tokenboard.duckdb", "logs/tokenboard.log"}
-    for each in ("landing/*/costs/*/page-00001.json.zst", "reports/**/*.html", "exports/**/*.csv", "dagster/**/*.db"):
+    for each in ("landing/*/costs/*/page-*.zst", "reports/**/*.html", "exports/**/*.parquet", "dagster/**/*.db"):
         assert any((life.folder / "home").glob(each)), each
 
 
@@ -145,10 +154,11 @@ def test_what_is_searched_for_would_be_found_wherever_it_was(life: Life, tmp_pat
     key = life.run("key", "reveal", "boreas", "--provider", "openai", "--stdout", shows=True)
     (tmp_path / "plain.txt").write_bytes(b"the key is " + key)
     (tmp_path / "page.zst").write_bytes(zstandard.compress(key * 100))
+    pl.DataFrame({"key": [key.decode()] * 100}).write_parquet(tmp_path / "rows.parquet")
     with closing(duckdb.connect(tmp_path / "table")) as database:
         database.execute("CREATE TABLE t AS SELECT $1 || i AS v FROM range(9) AS r (i)", [key.decode()])
     with closing(sqlite3.connect(tmp_path / "events.db")) as records:
         records.execute("CREATE TABLE event_logs (body)")
         records.execute("INSERT INTO event_logs VALUES (?)", [zlib.compress(key * 10)])
         records.commit()
-    assert leaks(tmp_path) == {"plain.txt", "page.zst", "table", "events.db"}
+    assert leaks(tmp_path) == {"plain.txt", "page.zst", "rows.parquet", "table", "events.db"}

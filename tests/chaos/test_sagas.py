@@ -10,6 +10,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -118,6 +119,21 @@ def test_a_saga_killed_again_while_it_goes_on_ends_as_if_it_had_not_been(stage: 
     found, drawn = stage.all_points(), random.Random(SAMPLE_SEED)
     chosen = [(drawn.choice(found), drawn.choice(found)) for _ in range(TWICE)]
     trial(stage, chosen, report, "two points each")
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("stage", [SUSPEND], indirect=True)
+def test_a_suspension_killed_at_every_point_is_taken_back_by_resuming(stage: Stage, report: Report) -> None:
+    """Another command than the one that was interrupted."""
+    failures, found = list[str](), stage.all_points()
+    for point in found:
+        home = stage.fresh("trial")
+        stage.try_at(point, home)
+        stage.sandbox.clear_faults()
+        act(stage.settings(home), RESUME, Watch(None, ""))
+        failures += [f"{point}: {each}" for each in wrong(replace(stage, scenario=RESUME), home)]
+    report.append(Line("suspend, then resume", len(found), len(failures), "every point"))
+    assert failures == []
 
 
 def many_are_provisioned(stage: Stage, tenants: int, kills: int, report: Report) -> None:

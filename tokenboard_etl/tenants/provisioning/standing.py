@@ -82,6 +82,18 @@ def has_open_actions(warehouse: duckdb.DuckDBPyConnection, order: Order) -> bool
     return bool(count)
 
 
+def deleted_accounts(warehouse: duckdb.DuckDBPyConnection, order: Order) -> set[str]:
+    """Service accounts whose deletion was begun: whether it happened or not, their keys are not to be relied on."""
+    rows = warehouse.execute(
+        """
+        SELECT object_id FROM registry.audit
+        WHERE tenant_id = $1 AND provider = $2 AND action = 'delete service account' AND result <> 'failed'
+        """,
+        [order.tenant_id, order.provider],
+    ).fetchall()
+    return {account_id for (account_id,) in rows}
+
+
 def suspended_keys(warehouse: duckdb.DuckDBPyConnection, order: Order) -> list[str]:
     """Keys that a suspension stopped and nothing has opened again; those that were disabled before stay so."""
     rows = warehouse.execute(
