@@ -86,9 +86,11 @@ def readers(path: Path) -> Iterator[list[subprocess.Popen[str]]]:
         yield started
     finally:
         for process in started:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream:
+                    stream.close()
 
 
 @pytest.mark.slow
@@ -103,10 +105,14 @@ def test_readers_never_meet_an_error_or_a_mixed_result_while_it_is_replaced(
             if number % 5 == 0:  # however slow the machine is: one after another sees a publication as new as this one
                 asked = number // 5 % READERS
                 told[asked] += list(until(number, processes[asked]))
-        ended = [process.communicate("stop\n") for process in processes]
-    for said, (out, err) in zip(told, ended, strict=True):
-        assert err == ""
-        said += [seen(line) for line in out.splitlines()]
+        for process, said in zip(processes, told, strict=True):
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdin.close()
+            said += map(seen, process.stdout)
+            assert process.stderr.read() == ""
+    for said in told:
         assert said
         assert all(tenants == bindings and views == 0 for tenants, bindings, views in said)
         assert said == sorted(said)
