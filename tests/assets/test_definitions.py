@@ -36,6 +36,7 @@ KEYS = [
     "billing/invoice_taxes",
     "billing/invoices",
     "billing/job_costs",
+    "billing/kinds_of_spend",
     "billing/operation_costs",
     "billing/own_account_costs",
     "billing/price_variance",

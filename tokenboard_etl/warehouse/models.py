@@ -6,16 +6,16 @@ Staging only renames and casts, so it is views; everything after it is tables.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 import duckdb
 
-from tokenboard_etl.periods import Month
+from tokenboard_etl.periods import Month, Window
 from tokenboard_etl.warehouse.connection import transaction
 from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, quoted, sources_of
 
 ROWS_AT_ONCE = 1_000_000
-"""A month with more of the providers' rows is built some days at a time, where a model's rows are of days."""
+"""Where the providers sent more rows, tables of days are built some days at a time: what is joined fits into memory."""
 
 Columns = list[tuple[str, str]]
 
@@ -118,42 +118,71 @@ def _build(
         comment_on(connection, model, "VIEW")
         return
     wanted = _columns_of(connection, model)
+    by_day = model.month_column and dict(wanted)[model.month_column] == "DATE"
     if whole or existing.get(model.name) != wanted:
-        connection.execute(f"CREATE OR REPLACE TABLE {target} AS {query}")
+        days = _days_of_all_loads(connection) if by_day else None
+        if days is None:
+            connection.execute(f"CREATE OR REPLACE TABLE {target} AS {query}")
+        else:
+            connection.execute(f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM ({query}) WHERE false")  # noqa: S608 - quoted
+            for condition, values in [*_by_days(connection, model, days), _beside(model, days)]:
+                connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM ({query}) WHERE {condition}", values)  # noqa: S608 - quoted
         comment_on(connection, model, "TABLE")
     elif model.month_column is None:
         connection.execute(f"DELETE FROM {target}")  # noqa: S608 - quoted
         connection.execute(f"INSERT INTO {target} BY NAME {query}")
     else:
         for month in months:
-            for condition, values in _parts(connection, model.month_column, wanted, month):
+            parts = _by_days(connection, model, month.window) if by_day else [_in_month(model, month)]
+            for condition, values in parts:
                 connection.execute(f"DELETE FROM {target} WHERE {condition}", values)  # noqa: S608 - quoted
                 connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM ({query}) WHERE {condition}", values)  # noqa: S608 - quoted
 
 
-def _parts(
-    connection: duckdb.DuckDBPyConnection, column: str, columns: Columns, month: Month
-) -> Iterator[tuple[str, dict[str, object]]]:
-    """Conditions that make up the month together."""
-    if dict(columns)[column] == "VARCHAR":
-        yield f'"{column}" = $month', {"month": str(month)}
-        return
-    for days in month.window.chunks(_days_at_once(connection, month)):
-        yield f'"{column}" >= $start AND "{column}" < $end', {"start": days.start, "end": days.end}
+Condition = tuple[str, Mapping[str, object]]
 
 
-def _days_at_once(connection: duckdb.DuckDBPyConnection, month: Month) -> int:
-    ((rows,),) = connection.execute(
-        """
-        SELECT coalesce(sum(rows), 0) FROM (
-            SELECT max(rows) AS rows FROM ops.load_days WHERE usage_date >= $1 AND usage_date < $2
-            GROUP BY connection_id, report, usage_date
-        )
-        """,
-        [month.window.start, month.window.end],
+def _in_month(model: SqlFile, month: Month) -> Condition:
+    return f'"{model.month_column}" = $month', {"month": str(month)}
+
+
+def _by_days(connection: duckdb.DuckDBPyConnection, model: SqlFile, days: Window) -> Iterator[Condition]:
+    """Conditions that make up `days` together, each for as many days as bring ROWS_AT_ONCE."""
+    rows = dict(
+        connection.execute(
+            """
+            SELECT usage_date, sum(rows) FROM (
+                SELECT usage_date, max(rows) AS rows FROM ops.load_days WHERE usage_date >= $1 AND usage_date < $2
+                GROUP BY connection_id, report, usage_date
+            ) GROUP BY usage_date
+            """,
+            [days.start, days.end],
+        ).fetchall()
+    )
+    start, gathered = days.start, 0
+    for day in days.days():
+        if gathered and gathered + rows.get(day, 0) > ROWS_AT_ONCE:
+            yield _between(model, start, day)
+            start, gathered = day, 0
+        gathered += rows.get(day, 0)
+    yield _between(model, start, days.end)
+
+
+def _between(model: SqlFile, start: date, end: date) -> Condition:
+    return f'"{model.month_column}" >= $start AND "{model.month_column}" < $end', {"start": start, "end": end}
+
+
+def _beside(model: SqlFile, days: Window) -> Condition:
+    column = f'"{model.month_column}"'
+    return f"({column} >= $start AND {column} < $end) IS NOT TRUE", {"start": days.start, "end": days.end}
+
+
+def _days_of_all_loads(connection: duckdb.DuckDBPyConnection) -> Window | None:
+    """From the first to the last day that was loaded; None where one query can build all of it."""
+    ((first, last, rows),) = connection.execute(
+        "SELECT min(usage_date), max(usage_date), sum(rows) FROM ops.load_days"
     ).fetchall()
-    days = len(list(month.window.days()))
-    return max(1, days // (1 + int(rows) // ROWS_AT_ONCE))
+    return Window.of_days(first, last) if first and rows > ROWS_AT_ONCE else None
 
 
 def _columns_of(connection: duckdb.DuckDBPyConnection, model: SqlFile) -> Columns:
