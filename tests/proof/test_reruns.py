@@ -48,7 +48,7 @@ def restated(worked: Worked) -> Iterator[None]:
 
 def issued(settings: Settings) -> dict[str, str]:
     """A hash of every issued row, by table and row, and of every file."""
-    found = {str(path): path.read_bytes() for path in settings.reports_path.rglob("*") if path.is_file()}
+    found = {str(path): path.read_bytes() for path in settings.reports_path.rglob("INV-*")}
     with open_warehouse(settings.warehouse_path) as warehouse:
         for table in ISSUED:
             for place, row in enumerate(warehouse.execute(f"FROM {table} ORDER BY ALL").fetchall()):
