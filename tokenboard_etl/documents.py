@@ -21,23 +21,27 @@ def write_documents(
     return documents, [write_invoice(reports, each, *noted[each.number]) for each in documents]
 
 
+def told_altered(number: str) -> str:
+    """The sentence for a document that billing.issued.altered_rows found."""
+    return (
+        f"the stored rows of {number} are not what was issued (billing.documents, billing.invoice_lines, "
+        "billing.invoice_taxes or billing.credit_uses); restore them from a backup"
+    )
+
+
 def altered_documents(connection: duckdb.DuckDBPyConnection, reports: Path) -> list[str]:
     """Rows and files that are not what was issued, readable. A file that is missing is written again first.
 
     Raises CheckFailed where a missing one cannot be rendered as it was issued.
     """
     altered = list(altered_rows(connection))
+    found = [told_altered(number) for number in altered]
     rows = connection.execute(
         """
         SELECT invoice_number, tenant_id, month, sha256, template
         FROM billing.documents ORDER BY series, series_number
         """
     ).fetchall()
-    found = [
-        f"the stored rows of {number} are not what was issued (billing.documents, billing.invoice_lines, "
-        "billing.invoice_taxes or billing.credit_uses); restore them from a backup"
-        for number in altered
-    ]
     for number, tenant_id, month, sha256, template in rows:
         path = document_path(reports, month, tenant_id, number)
         if not path.exists() and number not in altered:

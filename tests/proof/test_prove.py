@@ -21,7 +21,7 @@ import zstandard
 
 import reports
 from assets.run import run_nightly
-from proof.conftest import DOCUMENT, Worked, night
+from proof.conftest import DOCUMENT, JUNE, Worked, night
 from proof.figures import Cost, costs_in, feed
 from tokenboard_etl.closing import bring_up_to_date, close, credit
 from tokenboard_etl.errors import CheckFailed, WrongUse
@@ -287,6 +287,19 @@ def test_what_was_issued_before_its_evidence_was_kept_is_refused_and_what_came_l
         "checksum, every night.\n"
     )
     assert failures(home, ACME_JUNE) == ""
+
+
+def test_nothing_is_issued_upon_rows_that_were_changed(copied: Callable[[], Worked]) -> None:
+    """May's invoice is changed by a cent: no credit note is made of it, and no month closed."""
+    home = copied()
+    alter(home, f"UPDATE billing.credit_uses SET used = used - 0.01 WHERE invoice_number = '{ACME_MAY}'")
+    now = home.at(night(8, 2))
+    with open_warehouse(now.warehouse_path) as warehouse:
+        for issue in (lambda: credit(warehouse, now, BETA_MAY, reason="agreed"), lambda: close(warehouse, now, JUNE)):
+            with pytest.raises(CheckFailed, match=f"the stored rows of {ACME_MAY} are not what was issued"):
+                issue()
+        numbers = warehouse.execute("SELECT invoice_number FROM billing.documents ORDER BY 1").fetchall()
+    assert numbers == [(number,) for number in ALL]
 
 
 def test_a_month_that_was_closed_by_a_persons_word_is_proved_with_it(copied: Callable[[], Worked], july: Month) -> None:

@@ -42,6 +42,7 @@ def issue_credit_note(
         original = issued_document(connection, number)
         file = policy_in_use(connection)
         earlier = credit_notes_over(connection, number)
+        _refuse_the_same_again(number, earlier, reason, amount_minor)
         draft = credit_note_of(original, earlier, file.policy, now, reason, line_nos, amount_minor)
         request = {"credits": number, "reason": reason, "line_nos": list(line_nos), "amount_minor": amount_minor}
         (issued,) = issue_documents(connection, [draft], original.month, now, file, render, request)
@@ -70,7 +71,6 @@ def credit_note_of(
     if line_nos:
         lines = _chosen(original, before, line_nos)
     elif amount_minor is not None:
-        _refuse_the_same_again(original, earlier, reason, amount_minor)
         lines = [_amount(original, amount_minor)]
     else:
         lines = _rest(original, before)
@@ -115,12 +115,12 @@ def _chosen(original: Invoice, before: Sequence[Line], line_nos: Sequence[int]) 
     return found
 
 
-def _refuse_the_same_again(original: Invoice, earlier: Sequence[Invoice], reason: str, amount_minor: int) -> None:
+def _refuse_the_same_again(number: str, earlier: Sequence[Invoice], reason: str, amount_minor: int | None) -> None:
     """Whoever was interrupted runs a command again; lines and the whole invoice can be credited only once anyway."""
     for note in earlier:
-        if note.reason == reason and note.net_minor == -amount_minor:
+        if amount_minor is not None and (note.reason, note.net_minor) == (reason, -amount_minor):
             raise WrongUse(
-                f"{note.number} credits {original.number} with the same amount for the same reason already. If another "
+                f"{note.number} credits {number} with the same amount for the same reason already. If another "
                 "is meant, give it a --reason of its own."
             )
 
