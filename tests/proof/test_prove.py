@@ -205,7 +205,8 @@ def test_an_altered_line_of_an_earlier_document_is_named(copied: Callable[[], Wo
 def test_an_altered_file_is_named(copied: Callable[[], Worked]) -> None:
     home = copied()
     path = prove(home.at(LATER), ACME_MAY).path
-    path.write_bytes(path.read_bytes().replace(b"53.88", b"35.88"))
+    assert b"53,88" in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(b"53,88", b"35,88"))
     assert failures(home, ACME_MAY) == f"The file {path} is not {ACME_MAY} as it was issued."
     path.unlink()
     assert failures(home, ACME_MAY) == f"The file {path} is missing."
