@@ -19,6 +19,7 @@ from tokenboard_etl.billing.policy_versions import record_policy
 from tokenboard_etl.billing.price_book import record_bundled_prices
 from tokenboard_etl.connections import ours
 from tokenboard_etl.documents import write_documents
+from tokenboard_etl.errors import TokenboardError
 from tokenboard_etl.periods import Month
 from tokenboard_etl.rendering.invoices import render_invoice
 from tokenboard_etl.rereads import GATING_REPORTS
@@ -141,5 +142,9 @@ def credit(
     )
     write_documents(connection, settings.reports_path, note.month)
     log.info("credited %s by %s", number, note.number)
-    republish(connection, settings)
+    try:
+        republish(connection, settings)
+    except TokenboardError:
+        log.warning("%s is issued and its file is in place, but nothing is published", note.number)
+        raise
     return note

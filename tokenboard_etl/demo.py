@@ -88,6 +88,7 @@ def _summary(settings: Settings, closed: Month) -> Group:
     table.add_row("all", *map(format_usd, (cost, billed, margin)))
     where = Text(
         f"{invoices} invoices   {settings.reports_path / str(closed)}\n"
+        f"Reports   {settings.reports_path / 'index.html'}\n"
         f"DuckDB file   {settings.published_path}\n"
         f'Look inside:  {Path(".venv/bin")}/python -c "import duckdb; '
         f"print(duckdb.connect('{settings.published_path}', read_only=True).sql('FROM billing.tenant_months'))\""

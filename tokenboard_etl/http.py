@@ -2,7 +2,7 @@
 
 GET and the one POST that only reads are retried with jitter up to 8 attempts within 5 minutes, obeying
 `Retry-After` up to 120 s. A POST that creates is sent once: neither provider has idempotency keys. `download` reads
-a public file, without a key.
+a public file, `post_json` tells a webhook, both without a key.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from tenacity import (
 )
 
 from tokenboard_etl.errors import (
+    AlertNotSent,
     AnswerTooLarge,
     KeyRefused,
     ProviderError,
@@ -51,6 +52,8 @@ MAX_SECONDS_PER_REQUEST = 300
 MAX_RETRY_AFTER_S = 120
 CONCURRENT_REQUESTS = 4
 TIMEOUT = httpx.Timeout(60, connect=10)
+_WEBHOOK_TIMEOUT = 10
+"""Seconds: Dagster gives a sensor one minute in all."""
 _TRY_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 
 _USED_UP = re.compile(r"limit exceeded|budget of .* exceeded", re.IGNORECASE)
@@ -173,6 +176,21 @@ def download(url: str, max_bytes: int) -> bytes:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ProviderUnavailable(*asked, f"no whole answer ({type(error).__name__})") from None
     return bytes(body)
+
+
+def post_json(url: SecretStr, body: object) -> None:
+    """One POST to a webhook; raises AlertNotSent, which names its host alone, because the rest of it is a secret."""
+    address = url.get_secret_value()
+    asked = f"The webhook at {urlsplit(address).hostname}"
+    try:
+        with httpx.stream(
+            "POST", address, json=body, headers={"User-Agent": "tokenboard-etl"}, timeout=_WEBHOOK_TIMEOUT
+        ) as response:  # what it says beside the status is not read
+            status = response.status_code
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise AlertNotSent(f"{asked} gave no answer ({type(error).__name__}). It is told again.") from None
+    if not httpx.codes.is_success(status):
+        raise AlertNotSent(f"{asked} said HTTP {status}. It is told again; check the address.")
 
 
 async def _body(request: Request, response: httpx.Response) -> bytes:

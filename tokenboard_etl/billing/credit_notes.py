@@ -14,10 +14,10 @@ import duckdb
 
 from tokenboard_etl.billing.invoice import CREDIT, CREDIT_NOTE, INVOICE, CreditUse, Invoice, Line, Render, TaxSum
 from tokenboard_etl.billing.issue import issue_documents
+from tokenboard_etl.billing.issued import issued_document
 from tokenboard_etl.billing.lines import flat_line, numbered
 from tokenboard_etl.billing.policy import Policy
 from tokenboard_etl.billing.policy_versions import policy_in_use
-from tokenboard_etl.billing.records import issued_document
 from tokenboard_etl.errors import WrongUse
 from tokenboard_etl.money import exact, format_minor, percent_of
 from tokenboard_etl.warehouse.connection import transaction
@@ -70,6 +70,7 @@ def credit_note_of(
     if line_nos:
         lines = _chosen(original, before, line_nos)
     elif amount_minor is not None:
+        _refuse_the_same_again(original, earlier, reason, amount_minor)
         lines = [_amount(original, amount_minor)]
     else:
         lines = _rest(original, before)
@@ -112,6 +113,16 @@ def _chosen(original: Invoice, before: Sequence[Line], line_nos: Sequence[int]) 
             raise WrongUse(f"Line {line_no} of {original.number} asks for nothing, so it cannot be credited.")
         found.append(_reversed(original, line))
     return found
+
+
+def _refuse_the_same_again(original: Invoice, earlier: Sequence[Invoice], reason: str, amount_minor: int) -> None:
+    """Whoever was interrupted runs a command again; lines and the whole invoice can be credited only once anyway."""
+    for note in earlier:
+        if note.reason == reason and note.net_minor == -amount_minor:
+            raise WrongUse(
+                f"{note.number} credits {original.number} with the same amount for the same reason already. If another "
+                "is meant, give it a --reason of its own."
+            )
 
 
 def _amount(original: Invoice, amount_minor: int) -> Line:

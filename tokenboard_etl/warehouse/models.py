@@ -5,7 +5,7 @@ Staging only renames and casts, so it is views; everything after it is tables.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import duckdb
@@ -14,14 +14,25 @@ from tokenboard_etl.periods import Month
 from tokenboard_etl.warehouse.connection import transaction
 from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, quoted, sources_of
 
+ROWS_AT_ONCE = 1_000_000
+"""A month with more of the providers' rows is built some days at a time, where a model's rows are of days."""
+
+Columns = list[tuple[str, str]]
+
+_KNOWN_COLUMNS: dict[SqlFile, Columns] = {}
+
 
 def build_models(connection: duckdb.DuckDBPyConnection, now: datetime, settle_days: int) -> dict[str, int]:
-    """Builds every model for the months whose input changed; returns table name to its row count.
+    """Builds every model for the months whose input changed; returns the tables' row counts.
 
     A table whose columns changed, or that is not there yet, is built whole. All or nothing becomes visible.
     """
-    with transaction(connection):
-        return build_within(connection, now, settle_days)
+    connection.execute("SET preserve_insertion_order = false")  # no table has an order; for one, a core waits
+    try:
+        with transaction(connection):
+            return build_within(connection, now, settle_days)
+    finally:
+        connection.execute("RESET preserve_insertion_order")
 
 
 def build_within(
@@ -35,10 +46,11 @@ def build_within(
         Month.parse(month)
         for (month,) in connection.execute("SELECT DISTINCT month FROM ops.dirty_months ORDER BY 1").fetchall()
     ]
+    existing = _columns_of_tables(connection)
     for model in models_in_order():
-        _build(connection, model, months, whole=whole)
+        _build(connection, model, months, existing, whole=whole)
     connection.execute("DELETE FROM ops.dirty_months")
-    return {model.name: row_count(connection, model.name) for model in models_in_order()}
+    return {model.name: row_count(connection, model.name) for model in models_in_order() if model.schema != "staging"}
 
 
 def build_table(connection: duckdb.DuckDBPyConnection, name: str) -> int:
@@ -52,10 +64,10 @@ def build_table(connection: duckdb.DuckDBPyConnection, name: str) -> int:
 
 def build_table_within(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     """The same inside the caller's transaction."""
-    behind = _behind(name)
+    behind, existing = _behind(name), _columns_of_tables(connection)
     for model in models_in_order():
         if model.name == name or (model.name in behind and model.schema == "staging"):
-            _build(connection, model, (), whole=False)
+            _build(connection, model, (), existing, whole=False)
     return row_count(connection, name)
 
 
@@ -64,7 +76,7 @@ def build_with_sources(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     with transaction(connection):
         for model in models_in_order():
             if model.name == name or model.name in _behind(name):
-                _build(connection, model, (), whole=True)
+                _build(connection, model, (), {}, whole=True)
     return row_count(connection, name)
 
 
@@ -92,16 +104,21 @@ def row_count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {quoted(table)}").fetchall()[0][0])  # noqa: S608 - quoted
 
 
-def _build(connection: duckdb.DuckDBPyConnection, model: SqlFile, months: Sequence[Month], *, whole: bool) -> None:
+def _build(
+    connection: duckdb.DuckDBPyConnection,
+    model: SqlFile,
+    months: Sequence[Month],
+    existing: Mapping[str, Columns],
+    *,
+    whole: bool,
+) -> None:
     target, query = quoted(model.name), model.query
     if model.schema == "staging":
         connection.execute(f"CREATE OR REPLACE VIEW {target} AS {query}")
         comment_on(connection, model, "VIEW")
         return
-    connection.execute(f"CREATE TEMP VIEW shape AS {query}")
-    wanted = connection.execute("DESCRIBE shape").fetchall()
-    connection.execute("DROP VIEW shape")
-    if whole or not _same_columns(connection, model, wanted):
+    wanted = _columns_of(connection, model)
+    if whole or existing.get(model.name) != wanted:
         connection.execute(f"CREATE OR REPLACE TABLE {target} AS {query}")
         comment_on(connection, model, "TABLE")
     elif model.month_column is None:
@@ -109,28 +126,53 @@ def _build(connection: duckdb.DuckDBPyConnection, model: SqlFile, months: Sequen
         connection.execute(f"INSERT INTO {target} BY NAME {query}")
     else:
         for month in months:
-            condition, values = _in_month(model, wanted, month)
-            connection.execute(f"DELETE FROM {target} WHERE {condition}", values)  # noqa: S608 - quoted
-            connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM ({query}) WHERE {condition}", values)  # noqa: S608 - quoted
+            for condition, values in _parts(connection, model.month_column, wanted, month):
+                connection.execute(f"DELETE FROM {target} WHERE {condition}", values)  # noqa: S608 - quoted
+                connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM ({query}) WHERE {condition}", values)  # noqa: S608 - quoted
 
 
-def _in_month(model: SqlFile, columns: Sequence[tuple[object, ...]], month: Month) -> tuple[str, dict[str, object]]:
-    column = model.month_column
-    types = {name: kind for name, kind, *_ in columns}
-    if types[column] == "VARCHAR":
-        return f'"{column}" = $month', {"month": str(month)}
-    return f'"{column}" >= $start AND "{column}" < $end', {"start": month.window.start, "end": month.window.end}
+def _parts(
+    connection: duckdb.DuckDBPyConnection, column: str, columns: Columns, month: Month
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """Conditions that make up the month together."""
+    if dict(columns)[column] == "VARCHAR":
+        yield f'"{column}" = $month', {"month": str(month)}
+        return
+    for days in month.window.chunks(_days_at_once(connection, month)):
+        yield f'"{column}" >= $start AND "{column}" < $end', {"start": days.start, "end": days.end}
 
 
-def _same_columns(connection: duckdb.DuckDBPyConnection, model: SqlFile, wanted: Sequence[tuple[object, ...]]) -> bool:
-    existing = connection.execute(
+def _days_at_once(connection: duckdb.DuckDBPyConnection, month: Month) -> int:
+    ((rows,),) = connection.execute(
         """
-        SELECT column_name, data_type FROM duckdb_columns()
-        WHERE schema_name = $1 AND table_name = $2 ORDER BY column_index
+        SELECT coalesce(sum(rows), 0) FROM (
+            SELECT max(rows) AS rows FROM ops.load_days WHERE usage_date >= $1 AND usage_date < $2
+            GROUP BY connection_id, report, usage_date
+        )
         """,
-        [model.schema, model.table],
+        [month.window.start, month.window.end],
     ).fetchall()
-    return existing == [(name, kind) for name, kind, *_ in wanted]
+    days = len(list(month.window.days()))
+    return max(1, days // (1 + int(rows) // ROWS_AT_ONCE))
+
+
+def _columns_of(connection: duckdb.DuckDBPyConnection, model: SqlFile) -> Columns:
+    """Names and types of a model's columns; found once in a process, as they follow from the SQL files alone."""
+    if model not in _KNOWN_COLUMNS:
+        connection.execute(f"CREATE TEMP VIEW shape AS {model.query}")
+        _KNOWN_COLUMNS[model] = [(name, kind) for name, kind, *_ in connection.execute("DESCRIBE shape").fetchall()]
+        connection.execute("DROP VIEW shape")
+    return _KNOWN_COLUMNS[model]
+
+
+def _columns_of_tables(connection: duckdb.DuckDBPyConnection) -> Mapping[str, Columns]:
+    rows = connection.execute(
+        "SELECT schema_name || '.' || table_name, column_name, data_type FROM duckdb_columns() ORDER BY 1, column_index"
+    ).fetchall()
+    found: dict[str, Columns] = {}
+    for table, name, kind in rows:
+        found.setdefault(table, []).append((name, kind))
+    return found
 
 
 def comment_on(connection: duckdb.DuckDBPyConnection, model: SqlFile, kind: str) -> None:

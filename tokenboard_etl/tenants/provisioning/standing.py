@@ -21,7 +21,10 @@ _REASONS = {
 }
 
 _ADVICE: Mapping[tuple[str, str], str] = {
-    (OFFBOARDED, ACTIVE): "Its projects are archived, which OpenAI does not take back: provision a new tenant.",
+    (
+        OFFBOARDED,
+        ACTIVE,
+    ): "Its projects are archived, which OpenAI does not take back: provision a new tenant, under another name.",
     (OFFBOARDED, SUSPENDED): "Nothing of it can be used any more.",
 }
 """Steps that do not exist; all others do."""
