@@ -220,7 +220,8 @@ def test_an_altered_line_of_an_earlier_document_is_named(copied: Callable[[], Wo
 def test_an_altered_file_is_named(copied: Callable[[], Worked]) -> None:
     home = copied()
     path = prove(home.at(LATER), ACME_MAY).path
-    path.write_bytes(path.read_bytes().replace(b"53.88", b"35.88"))
+    assert b"53,88" in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(b"53,88", b"35,88"))
     assert failures(home, ACME_MAY) == f"The file {path} is not {ACME_MAY} as it was issued."
     path.unlink()
     assert failures(home, ACME_MAY) == f"The file {path} is missing."
@@ -253,7 +254,8 @@ def test_an_altered_template_is_named_and_a_newer_one_beside_it_is_no_matter(
     template.with_name("v2.html").write_text("<p>another invoice</p>")
     proved = command(home, ACME_MAY, tmp_path / "path")
     assert (proved.returncode, proved.stderr) == (0, "")
-    template.write_text(template.read_text().replace("<h1>", "<h1 >"))
+    frame = template.parents[1] / "document" / template.name
+    frame.write_text(frame.read_text().replace("<h1>", "<h1 >"))
     refused = command(home, ACME_MAY, tmp_path / "path")
     assert refused.returncode == 1
     assert refused.stderr == f"tokenboard: {ACME_MAY} is not proved. The template invoice/v1.html was altered.\n"

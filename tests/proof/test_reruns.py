@@ -107,7 +107,8 @@ def test_nothing_issued_changes_and_all_of_it_is_proved(
     for number in NUMBERS:
         assert run("prove", number).returncode == 0
 
-    template.write_text(template.read_text().replace("<h1>", "<h1 class=new>"))
+    frame = template.parents[1] / "document" / template.name
+    frame.write_text(frame.read_text().replace("<h1>", "<h1 class=new>"))
     for arguments in (("nightly", "--from", "2026-07-18", "--to", "2026-07-19"), ("close", "2026-06")):
         assert run(*arguments).returncode == 0
     assert issued(settings) == before

@@ -11,6 +11,8 @@ from tokenboard_etl.billing.policy import Seller
 from tokenboard_etl.periods import Month
 
 HOSTILE = "<script>alert('x')</script>\"' onload=1 {{ 7*7 }} =1+1"
+CONTROL = "a\x00b\x07c\x1b[31md\x9b2Je\u202egpj.exe\r\nf"
+"""What providers let people name a project or a key."""
 LONG = "Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichenfabrikationsverwaltung" * 2
 
 
@@ -116,6 +118,9 @@ SAMPLES = {
     "full": FULL,
     "credit-note": CREDIT_NOTE,
     "hostile": HOSTILE_NAMES,
+    "control-characters": replace(
+        FULL, lines=(usage(1, "openai", CONTROL, CONTROL, 100), usage(2, "openai", "after", "it", 200)), taxes=()
+    ),
     "empty": replace(FULL, lines=(), taxes=()),
     "long-names": replace(
         FULL,
