@@ -11,6 +11,8 @@ from tokenboard_etl.billing.policy import Seller
 from tokenboard_etl.periods import Month
 
 HOSTILE = "<script>alert('x')</script>\"' onload=1 {{ 7*7 }} =1+1"
+CONTROL = "a\x00b\x07c\x1b[31md\x9b2Je\u202egpj.exe\r\nf"
+"""What providers let people name a project or a key."""
 LONG = "Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichenfabrikationsverwaltung" * 2
 
 
@@ -94,6 +96,7 @@ CREDIT_NOTE = replace(
     reason="The customer was on another plan.",
     accepted=None,
     due_on=None,
+    terms=None,
     lines=(
         flat(1, "credit_note", "OpenAI · Acme production · gpt-6-sol, input", -123456, ("INV-2026-00008", 1)),
         flat(2, "credit_note", "Platform fee", -25000, ("INV-2026-00008", 5)),
@@ -115,6 +118,9 @@ SAMPLES = {
     "full": FULL,
     "credit-note": CREDIT_NOTE,
     "hostile": HOSTILE_NAMES,
+    "control-characters": replace(
+        FULL, lines=(usage(1, "openai", CONTROL, CONTROL, 100), usage(2, "openai", "after", "it", 200)), taxes=()
+    ),
     "empty": replace(FULL, lines=(), taxes=()),
     "long-names": replace(
         FULL,

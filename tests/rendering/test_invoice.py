@@ -62,6 +62,12 @@ def test_names_are_inert() -> None:
     assert "script" not in {tag for tag, _ in document.tags}
 
 
+def test_what_cannot_be_seen_or_turns_the_text_around_is_shown_as_such() -> None:
+    html = render_invoice(SAMPLES["control-characters"]).html.decode()
+    assert html.count("a\ufffdb\ufffdc\ufffd[31md\ufffd2Je\ufffdgpj.exe\ufffd\nf") == 2
+    assert not {*"\x00\x07\x1b\x9b\u202e\r"} & {*html}
+
+
 @pytest.mark.parametrize("name", SAMPLES)
 def test_nothing_is_loaded_from_anywhere_and_nothing_runs(name: str) -> None:
     html = render_invoice(SAMPLES[name]).html

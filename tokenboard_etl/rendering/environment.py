@@ -1,4 +1,4 @@
-"""The Jinja environment: everything is escaped, an undefined name is an error.
+"""The Jinja environment: everything is escaped, an undefined name is an error, what cannot be seen is made visible.
 
 A template that is given a `locale` prints numbers and dates in it, any other one in LOCALE.
 """
@@ -6,6 +6,7 @@ A template that is given a `locale` prints numbers and dates in it, any other on
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,10 +19,13 @@ from babel.localedata import exists
 from babel.numbers import format_decimal
 from jinja2 import meta
 from jinja2.runtime import Context
+from markupsafe import Markup
 
 from tokenboard_etl.money import exact, format_minor
 
 LOCALE = "en_US"
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn around the order of what a reader sees."""
 _LOADER = jinja2.PackageLoader("reports", "templates")
 
 
@@ -32,6 +36,7 @@ def environment() -> jinja2.Environment:
         loader=_LOADER,
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -41,6 +46,11 @@ def environment() -> jinja2.Environment:
     templates.filters["rate"] = _rate
     templates.filters["country"] = _country
     return templates
+
+
+def _visible(value: object) -> object:
+    """Names are anybody's; Markup is what a template has printed already."""
+    return value if not isinstance(value, str) or isinstance(value, Markup) else _UNSEEN.sub("\ufffd", value)
 
 
 def locale_of(country: str | None) -> str:
