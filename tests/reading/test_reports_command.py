@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from ctypes.util import find_library
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -91,6 +92,7 @@ def test_one_tenant_alone(run: Run, home: Path) -> None:
     }
 
 
+@pytest.mark.skipif(find_library("pango-1.0") is None, reason="Pango is not installed: see the README's weasyprint")
 def test_paper_is_made_on_request_and_what_is_there_stays(run: Run, home: Path) -> None:
     ended = run("reports", "--tenant", MINE, "--month", str(CLOSED), "--pdf", home=home, **NOW)
     assert (ended.returncode, ended.stderr) == (0, "")
