@@ -27,6 +27,7 @@ from tokenboard_etl.reading.register_figures import Register, register
 from tokenboard_etl.reading.statement_figures import statements
 from tokenboard_etl.rendering.overview import render_overview
 from tokenboard_etl.rendering.pages import render_page
+from tokenboard_etl.rendering.pdf import write_pdf
 from tokenboard_etl.rendering.reconciliation import render_reconciliation
 from tokenboard_etl.rendering.register import register_csv, render_register
 from tokenboard_etl.rendering.statements import render_statement
@@ -117,6 +118,17 @@ def write_statements_of(settings: Settings, tenant_id: str, months: Collection[M
             pages += _write_statements(connection, settings, month, put, tenant_id)
     _drop_old_pdfs(pages)
     return pages
+
+
+def write_pdfs(pages: Iterable[Page]) -> list[Path]:
+    """PDFs of pages for paper, and of the issued documents beside the statements; one that is there stays.
+
+    Raises ConfigurationError where what makes them is not installed.
+    """
+    found = dict.fromkeys(page.path for page in pages if page.kind != INDEX and page.path.suffix == ".html")
+    folders = dict.fromkeys(path.parent for path in found if path.name == "statement.html")
+    found |= dict.fromkeys(path for folder in folders for path in sorted(folder.glob("*.html")))
+    return [write_pdf(path) for path in found if not path.with_suffix(".pdf").exists()]
 
 
 def months_due(settings: Settings, read: Iterable[Month]) -> list[Month]:

@@ -235,8 +235,8 @@ def test_credit_lasts_as_long_as_the_pace_of_a_week_says(copy: Path) -> None:
             """
             INSERT INTO credits.balances BY NAME
             SELECT
-                DATE '2026-06-01' + CAST(days AS INTEGER) AS snapshot_date, 'openrouter' AS provider,
-                'r' AS connection_id,
+                DATE '2026-06-01' + CAST(days AS INTEGER) AS snapshot_date,
+                'openrouter' AS provider, 'r' AS connection_id,
                 1000 AS granted_usd, 100 + days * 10 AS used_usd, 900 - days * 10 AS available_usd,
                 CASE WHEN days < 3 THEN 900 ELSE 10 END AS used_delta_usd, 1 AS span_days
             FROM range(10) AS numbers(days)

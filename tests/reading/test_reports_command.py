@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from ctypes.util import find_library
 from pathlib import Path
 from urllib.parse import unquote
 
 import duckdb
 import pytest
+from pypdf import PdfReader
 
 from reading.conftest import CLOSED, READ_AT, RUNNING, Run
 from reading.tables import said_by
@@ -88,6 +90,23 @@ def test_one_tenant_alone(run: Run, home: Path) -> None:
     assert {path.relative_to(home / "reports") for path in set(files(home)) - before} == {
         Path(str(month), MINE, "statement.html") for month in (CLOSED, RUNNING)
     }
+
+
+@pytest.mark.skipif(find_library("pango-1.0") is None, reason="Pango is not installed: see the README's weasyprint")
+def test_paper_is_made_on_request_and_what_is_there_stays(run: Run, home: Path) -> None:
+    ended = run("reports", "--tenant", MINE, "--month", str(CLOSED), "--pdf", home=home, **NOW)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    folder = home / "reports" / str(CLOSED) / MINE
+    made = {path.stem: path.stat().st_mtime_ns for path in folder.glob("*.pdf")}
+    assert made.keys() == {path.stem for path in folder.glob("*.html")}
+    assert len(made) > 1
+    assert "Statement for Contoso Retail" in PdfReader(folder / "statement.pdf").pages[0].extract_text()
+    (folder / "statement.html").write_text("as it was before")
+    assert (
+        "PDF: 1 file(s)" in run("reports", "--tenant", MINE, "--month", str(CLOSED), "--pdf", home=home, **NOW).stdout
+    )
+    again = {path.stem: path.stat().st_mtime_ns for path in folder.glob("*.pdf")}
+    assert {name for name in made if made[name] != again[name]} == {"statement"}
 
 
 @pytest.mark.parametrize(
