@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PRISM := tests/prism/node_modules/.bin/prism
+NODE_TESTS := tests/prism tests/browser
 VALIDATOR := tests/reading/validator
 
 # One worker more than there are cores, because tests also wait for processes. The tests of a file stay together.
@@ -24,7 +24,7 @@ check: lint types  ## the fast part of `test`
 	$(PYTEST) -m "not slow and not prism and not chaos"
 
 chaos: $(VENV)/.ready  ## kills, faults, page sizes and time zones at length; ends with a table
-	$(BIN)/pytest tests/chaos tests/test_nights.py -m chaos
+	$(BIN)/pytest tests/chaos tests/test_nights.py tests/test_command_line.py tests/billing -m chaos
 
 bench: $(VENV)/.ready  ## a night of 4.46 million rows against the floor
 	$(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(BIN)/python -m benchmarks.nightly
@@ -36,8 +36,9 @@ lint: $(VENV)/.ready
 types: $(VENV)/.ready
 	$(BIN)/mypy
 
-setup: $(VENV)/.ready $(VALIDATOR)/.venv/.ready  ## FOCUS's validator and, where node is at hand, Prism
-	@if command -v npm >/dev/null && [ ! -x $(PRISM) ]; then cd tests/prism && npm ci --ignore-scripts --silent; fi
+setup: $(VENV)/.ready $(VALIDATOR)/.venv/.ready  ## FOCUS's validator and, where node is at hand, Prism and axe-core
+	@if command -v npm >/dev/null; then for each in $(NODE_TESTS); do \
+		[ -d $$each/node_modules ] || (cd $$each && npm ci --ignore-scripts --silent) || exit 1; done; fi
 
 dev: $(VENV)/.ready  ## Dagster's UI over this folder's workspace.yaml
 	$(BIN)/dagster dev -w workspace.yaml
@@ -45,8 +46,8 @@ dev: $(VENV)/.ready  ## Dagster's UI over this folder's workspace.yaml
 COMPILE = $(CURDIR)/$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url
 
 lock: $(VENV)/.ready  ## pin the newest allowed versions, with hashes and without any host; the same ones for the image
-	$(COMPILE) --python-version 3.11 --no-strip-extras --upgrade --extra dev --extra postgres pyproject.toml \
-		--output-file requirements.lock
+	$(COMPILE) --python-version 3.11 --no-strip-extras --upgrade --extra dev --extra pdf --extra postgres \
+		pyproject.toml --output-file requirements.lock
 	$(COMPILE) --python-version 3.11 --no-strip-extras --upgrade --extra postgres --constraints requirements.lock \
 		pyproject.toml --output-file deploy/requirements.lock
 	cd $(VALIDATOR) && $(COMPILE) --python-version 3.12 --no-header --upgrade requirements.in --output-file requirements.lock
@@ -60,7 +61,7 @@ dictionary: $(VENV)/.ready  ## docs/data-dictionary.md, after a change of a publ
 		print(data_dictionary(published_tables()), end="")' >docs/data-dictionary.md
 
 clean:
-	rm -rf $(VENV) $(VALIDATOR)/.venv tests/prism/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VALIDATOR)/.venv $(NODE_TESTS:=/node_modules) test-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11, 3.12 or 3.13 is needed; try make PYTHON=python3.11" \

@@ -8,11 +8,12 @@ from assets.intraday import land_intraday, load_intraday
 from assets.invoices import DOCUMENTS, ISSUED
 from assets.partitions import range_tags
 from assets.publishing import PUBLISHED
+from assets.reports import REPORTS
 from assets.tables import asset_key
 from tokenboard_etl.periods import Month, Window, lookback_window, utc_day
 from tokenboard_etl.settings import load_settings
 
-NIGHTLY_GROUPS = ("policy", "landing", "raw", "staging", "usage", "credits", "ops", "billing", "published")
+NIGHTLY_GROUPS = ("policy", "landing", "raw", "staging", "usage", "credits", "ops", "billing", "published", "reports")
 
 REREAD_DAYS = 35
 """More than a month: every day of the month before is read again at least once after it ended."""
@@ -28,22 +29,22 @@ NOT_AGAIN = {"dagster/max_retries": "0"}
 """For runs that the schedule follows up in minutes."""
 
 _intraday = dg.AssetSelection.assets(*land_intraday.keys, *load_intraday.keys)
-_issued = dg.AssetSelection.assets(*(asset_key(table) for table in ISSUED))
+_issued = dg.AssetSelection.assets(*(asset_key(table) for table in ISSUED), DOCUMENTS)
 
 nightly = dg.define_asset_job(
     "nightly",
     selection=dg.AssetSelection.groups(*NIGHTLY_GROUPS) - _issued - _intraday,
     executor_def=dg.in_process_executor,
     tags=WHOLE_AGAIN,
-    description="Extract, land, load, model, check and publish a window of UTC days.",
+    description="Extract, land, load, model, check and publish a window of UTC days, and write the reports.",
 )
 
 month_close = dg.define_asset_job(
     "month_close",
-    selection=_issued | dg.AssetSelection.assets(DOCUMENTS, PUBLISHED),
+    selection=_issued | dg.AssetSelection.assets(PUBLISHED, *REPORTS),
     executor_def=dg.in_process_executor,
     tags=WHOLE_AGAIN,
-    description="Issue the invoices of a month, write the documents, publish.",
+    description="Issue the invoices of a month, write the documents, publish, write the reports.",
 )
 
 

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from assets.alerts import alerts
 from assets.automation import (
     intraday,
     intraday_5_min,
@@ -23,6 +24,7 @@ from assets.operations import operations
 from assets.prices import prices
 from assets.provisioning import provision_pending, provision_tenant, registration_inbox
 from assets.publishing import published
+from assets.reports import reports
 from assets.resources import Surroundings, for_runs
 
 
@@ -38,6 +40,7 @@ def definitions(surroundings: Surroundings) -> dg.Definitions:
                 *records,
                 close_month,
                 published,
+                reports,
                 land_intraday,
                 load_intraday,
             ]
@@ -45,7 +48,7 @@ def definitions(surroundings: Surroundings) -> dg.Definitions:
         asset_checks=[identities, issued_documents_unchanged],
         jobs=[nightly, intraday, month_close, provision_tenant, provision_pending, rebuild],
         schedules=[nightly_02_utc, intraday_5_min, weekly_reread, month_close_day_5],
-        sensors=[dead_runs, registration_inbox],
+        sensors=[dead_runs, registration_inbox, alerts],
         resources={"surroundings": for_runs(surroundings)},
     )
 

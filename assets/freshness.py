@@ -7,7 +7,7 @@ import dagster as dg
 
 from assets.automation import NIGHTLY_GROUPS
 from assets.intraday import land_intraday, load_intraday
-from assets.invoices import ISSUED
+from assets.invoices import DOCUMENTS, ISSUED
 from assets.tables import asset_key
 
 BY_SIX = dg.FreshnessPolicy.cron(deadline_cron="0 6 * * *", lower_bound_delta=timedelta(hours=5), timezone="UTC")
@@ -17,7 +17,7 @@ WITHIN_THE_HOUR = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=1),
 """Three runs of the day may step aside for the night before it is a warning."""
 
 _OF_THE_DAY = land_intraday.keys | load_intraday.keys
-_OF_THE_MONTH = {asset_key(table) for table in ISSUED}
+_OF_THE_MONTH = {asset_key(table) for table in ISSUED} | {DOCUMENTS}
 
 
 def kept_fresh(

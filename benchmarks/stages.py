@@ -18,7 +18,7 @@ from benchmarks.process import Watched, watch
 
 STAGES = {
     "land": "land", "load": "load", "policy": "model", "ops": "model", "models": "model", "identities": "check",
-    "billing": "check", "published": "publish",
+    "billing": "check", "published": "publish", "reports": "report",
 }  # fmt: skip
 """The first word of a step's name, and its stage."""
 

@@ -227,9 +227,9 @@ def test_a_damaged_backup_is_refused_before_anything_changes(
 ) -> None:
     take(home, dest)
     before = files(home)
-    entry = next(entry for entry in newest_backup(dest).entries if entry.path == "published/tokenboard.duckdb")
+    entry = next(entry for entry in newest_backup(dest).entries if entry.path == "warehouse.duckdb")
     damage(dest / "files" / entry.sha256[:2] / entry.sha256)
-    with pytest.raises(BackupDamaged, match=r"lacks 1 file.*published/tokenboard\.duckdb"):
+    with pytest.raises(BackupDamaged, match=r"lacks 1 file.*warehouse\.duckdb"):
         put_back(dest, home, replace=True)
     assert files(home) == before
     assert not list(home.glob(".res*"))

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tokenboard_etl.money import (
     exact,
+    exact_sum,
     format_minor,
     format_usd,
     from_minor,
@@ -230,8 +231,19 @@ def test_minor_units_are_shown_as_people_read_them(minor: int, currency: str, sh
 
 def test_dollars_are_shown_half_up() -> None:
     assert format_usd(Decimal("0.005")) == "$0.01"
+    assert format_usd(Decimal("-0.004")) == "$0.00"
     assert format_usd(Decimal("2.675")) == "$2.68"
     assert format_usd(Decimal("0.004999999999999999")) == "$0.00"
+
+
+@given(st.lists(st.decimals(-(10**20), 10**20, places=24)))
+def test_a_sum_keeps_every_digit(amounts: list[Decimal]) -> None:
+    assert Fraction(exact_sum(amounts)) == sum(map(Fraction, amounts))
+
+
+@given(st.decimals(-(10**20), 10**20, places=24))
+def test_dollars_are_shown_as_babel_shows_their_cents(amount: Decimal) -> None:
+    assert format_usd(amount) == format_minor(to_minor(amount, "USD"), "USD")
 
 
 @pytest.fixture(scope="module")

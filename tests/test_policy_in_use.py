@@ -184,7 +184,7 @@ def test_another_policy_leaves_issued_rows_documents_and_closed_months_as_they_a
                     "billing.closed_months",
                 )
             }
-        return {**tables, **{str(p): p.read_bytes() for p in home.settings.reports_path.rglob("*.html")}}
+        return {**tables, **{str(p): p.read_bytes() for p in home.settings.reports_path.rglob("INV-*.html")}}
 
     before = of_may()
     home.policy.write_text(percent(75))

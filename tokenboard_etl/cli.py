@@ -29,6 +29,7 @@ from tokenboard_etl.cli_invoices import close, credit_note, prove
 from tokenboard_etl.cli_life import tenants_offboard, tenants_resume, tenants_suspend
 from tokenboard_etl.cli_provisioning import key_app, provision, tenants_limit, tenants_rotate, tenants_show
 from tokenboard_etl.cli_reading import breakdown, summary, trend
+from tokenboard_etl.cli_reports import reports
 from tokenboard_etl.connections import require_connections
 from tokenboard_etl.errors import TokenboardError, WrongUse
 from tokenboard_etl.logs import log_to, show_progress, show_warnings
@@ -54,6 +55,7 @@ app.add_typer(budgets_app, name="budgets")
 app.add_typer(export_app, name="export")
 for _command in (backup, connect, close, prove, provision, restore, summary, trend, breakdown, unallocated, usage):
     app.command()(_command)
+app.command()(reports)
 app.command("credit-note")(credit_note)
 tenants_app.command("show")(tenants_show)
 tenants_app.command("adopt")(tenants_adopt)
@@ -85,7 +87,7 @@ def nightly(
         str | None, typer.Option(metavar="REASON", help="Load although settled figures collapsed.")
     ] = None,
 ) -> None:
-    """Extract, load, model, check and publish a window of UTC days (default: yesterday and the days it re-reads)."""
+    """Extract, load, model, check, publish and report UTC days (default: yesterday and the days it re-reads)."""
     from tokenboard_etl.billing.policy_file import load_policy
 
     settings = load_settings()

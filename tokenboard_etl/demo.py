@@ -7,7 +7,6 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-import duckdb
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +16,7 @@ from tokenboard_etl.money import exact, format_usd
 from tokenboard_etl.periods import Month, Window, utc_day
 from tokenboard_etl.providers.sandbox.operations import operations_csv
 from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sandbox
+from tokenboard_etl.reading.published import open_published
 from tokenboard_etl.settings import Settings, load_settings
 from tokenboard_etl.tenants.csv_import import import_tenants
 from tokenboard_etl.warehouse.connection import open_warehouse
@@ -68,8 +68,7 @@ def _drop_operations(sandbox: RunningSandbox, settings: Settings, month: Month) 
 
 def _summary(settings: Settings, closed: Month) -> Group:
     """The figures as the analysts' file has them, and where to look."""
-    published = duckdb.connect(settings.published_path, read_only=True)
-    try:
+    with open_published(settings.published_path) as published:
         rows = published.execute(
             """
             SELECT tenant_id, sum(cost_usd), sum(billed_usd), sum(margin_usd)
@@ -77,8 +76,6 @@ def _summary(settings: Settings, closed: Month) -> Group:
             """
         ).fetchall()
         invoices = published.execute("SELECT count(*) FROM billing.invoices").fetchall()[0][0]
-    finally:
-        published.close()
     table = Table("tenant", title="Cost, billed and margin in USD, last three months", title_justify="left")
     for heading in ("cost", "billed", "margin"):
         table.add_column(heading, justify="right")
@@ -91,6 +88,7 @@ def _summary(settings: Settings, closed: Month) -> Group:
     table.add_row("all", *map(format_usd, (cost, billed, margin)))
     where = Text(
         f"{invoices} invoices   {settings.reports_path / str(closed)}\n"
+        f"Reports   {settings.reports_path / 'index.html'}\n"
         f"DuckDB file   {settings.published_path}\n"
         f'Look inside:  {Path(".venv/bin")}/python -c "import duckdb; '
         f"print(duckdb.connect('{settings.published_path}', read_only=True).sql('FROM billing.tenant_months'))\""

@@ -19,6 +19,7 @@ from tokenboard_etl.errors import ConfigurationError, KeyRefused, TokenboardErro
 from tokenboard_etl.findings import Finding, Level
 from tokenboard_etl.landing import failures
 from tokenboard_etl.periods import ONE_DAY, utc_day
+from tokenboard_etl.reading.published import open_published
 from tokenboard_etl.rereads import GATING_REPORTS
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.tenants.inspection import inspect
@@ -140,7 +141,7 @@ def _freshness(settings: Settings, read: Sequence[Connection]) -> Iterator[Findi
     if not settings.published_path.exists():
         yield Finding(Level.warning, "published file", "Nothing was published yet; run `tokenboard nightly`.")
         return
-    with duckdb.connect(settings.published_path, read_only=True) as published:
+    with open_published(settings.published_path) as published:
         found, refused = horizons(published, utc_day(settings.now)), unavailable(published)
     for connection in read:
         report = GATING_REPORTS[connection.provider]

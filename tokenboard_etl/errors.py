@@ -24,6 +24,7 @@
     |   `-- SecretAltered           a stored secret is not the one that was stored there
     |-- BackupDamaged               a backup lacks a file, or holds one altered
     |-- StorageFailed               the disk is full, or not ours to write
+    |-- AlertNotSent                the webhook did not take a message: it is sent again
     |-- CheckFailed                 a blocking check found rows; nothing was published
     |-- ProvisioningPending         a tenant does not have at a provider yet what it is to have
     `-- RegistryError               tenants and accounts that cannot stand side by side
@@ -195,6 +196,12 @@ class BackupDamaged(TokenboardError):
 
 class StorageFailed(TokenboardError):
     """The operating system refused a write."""
+
+
+class AlertNotSent(TokenboardError):
+    """The webhook cannot be reached or refused the message; the next look sends it again. Never names its address."""
+
+    retryable = True
 
 
 class CheckFailed(TokenboardError):

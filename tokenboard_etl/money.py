@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import decimal
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
+from functools import reduce
 
 from babel.numbers import format_currency, get_currency_precision
 
@@ -20,6 +21,9 @@ MULTIPLIER_SCALE = Decimal("1e-6")
 BILLED_SCALE = Decimal("1e-24")
 USD = Decimal(1)
 """US dollars for one US dollar, where a rate is asked for."""
+
+_CENT = Decimal("0.01")
+_WIDE = decimal.Context(prec=76, traps=[decimal.InvalidOperation, decimal.FloatOperation])
 
 _LITERAL = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _BEYOND = Decimal(10) ** 20
@@ -35,6 +39,11 @@ def exact() -> Iterator[None]:
     with decimal.localcontext(prec=76, Emax=999999, Emin=-999999) as context:
         context.traps[decimal.FloatOperation] = True
         yield
+
+
+def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
+    """The sum with every digit; 0 of nothing. Quicker than a context of `exact` for each of many short sums."""
+    return reduce(_WIDE.add, amounts, Decimal(0))
 
 
 def parse_amount(value: object) -> Decimal:
@@ -106,9 +115,13 @@ def format_minor(amount_minor: int, currency: str, locale: str = "en_US") -> str
     return format_currency(from_minor(amount_minor, currency), currency, locale=locale)
 
 
-def format_usd(amount_usd: Decimal, locale: str = "en_US") -> str:
-    """An exact USD amount for a person's eye: two decimals, half-up. Not for invoices."""
-    return format_minor(to_minor(amount_usd, "USD"), "USD", locale)
+def format_usd(amount_usd: Decimal) -> str:
+    """An exact USD amount for a person's eye: two decimals, half-up, as format_minor writes them. Not for invoices.
+
+    Reports hold hundreds of thousands of them, which is why this one is not Babel's.
+    """
+    rounded = amount_usd.quantize(_CENT, ROUND_HALF_UP, _WIDE)
+    return f"-${rounded.copy_abs():,}" if rounded < 0 else f"${rounded.copy_abs():,}"
 
 
 def _minor(amount: Decimal, currency: str, per_usd: Decimal, of_per_usd: Decimal) -> Fraction:

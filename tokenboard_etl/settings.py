@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     policy_path: Path | None = Field(None, validation_alias="TOKENBOARD_POLICY")
     simulated_now: datetime | None = Field(None, validation_alias="TOKENBOARD_NOW")
     prices_url: str | None = Field(None, validation_alias="TOKENBOARD_PRICES_URL")
+    alert_webhook: SecretStr | None = Field(None, validation_alias="TOKENBOARD_ALERT_WEBHOOK")
     log_format: Literal["text", "json"] | None = Field(None, validation_alias="TOKENBOARD_LOG_FORMAT")
     dagster_home: Path | None = Field(None, validation_alias="DAGSTER_HOME")
 
@@ -85,6 +86,19 @@ class Settings(BaseSettings):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
             raise ValueError("must be an http(s) address without a user name")
         return url.rstrip("/")
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _a_secret_address(cls, url: SecretStr | None) -> SecretStr | None:
+        """Who knows a webhook's address can write to it."""
+        if url is None:
+            return None
+        address = url.get_secret_value().strip()
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.hostname or not re.fullmatch(r"[!-~]+", address):
+            raise ValueError("must be an http(s) address")
+        protect(address)
+        return SecretStr(address)
 
     @field_validator("prices_url")
     @classmethod

@@ -303,7 +303,7 @@ def test_the_file_holds_one_table_read_only_with_its_comments(at: At, instance: 
     assert (schema, table) == ("usage", "intraday")
     assert "Grain: minute" in comment
     assert stat.S_IMODE(settings.intraday_path.stat().st_mode) == 0o444
-    assert sorted(path.name for path in settings.intraday_path.parent.iterdir()) == ["intraday.duckdb"]
+    assert sorted(path.name for path in settings.intraday_path.parent.iterdir()) == ["intraday.duckdb", "publications"]
 
 
 def test_the_schedule_asks_every_five_minutes_unless_a_run_is_under_way(tmp_path: Path) -> None:

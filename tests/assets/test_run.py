@@ -97,7 +97,7 @@ def test_a_night_finds_a_document_that_was_changed_and_writes_one_that_is_missin
         import_tenants(warehouse, csv, settings.now)
     run_nightly(settings, may.window, instance)
     run_month_close(settings, may, instance)
-    first, second, *_ = sorted(settings.reports_path.glob("2026-05/*/*.html"))
+    first, second, *_ = sorted(settings.reports_path.glob("2026-05/*/INV-*.html"))
     content = first.read_bytes()
     first.unlink()
     run_nightly(settings, DAYS, instance)

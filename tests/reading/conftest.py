@@ -28,6 +28,7 @@ from tokenboard_etl.landing import complete_landings
 from tokenboard_etl.periods import Month, Window, utc_day
 from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sandbox
 from tokenboard_etl.providers.sandbox.world import World
+from tokenboard_etl.reports import write_reports
 from tokenboard_etl.settings import Settings, load_settings
 from tokenboard_etl.tenants.csv_import import import_tenants
 from tokenboard_etl.warehouse.connection import open_warehouse
@@ -100,7 +101,9 @@ def _live_through(sandbox: RunningSandbox, home: Path) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         run_month_close(early, CLOSED, instance, accepted_reason="the auditors are waiting")
     sandbox.set_clock(READ_AT)
-    _night(_settings(sandbox, home, READ_AT), Window.of_days(date(2026, 5, 28), LAST_DAY))
+    now = _settings(sandbox, home, READ_AT)
+    _night(now, Window.of_days(date(2026, 5, 28), LAST_DAY))
+    write_reports(now)
 
 
 def _settings(sandbox: RunningSandbox, home: Path, now: datetime) -> Settings:

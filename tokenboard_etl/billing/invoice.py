@@ -145,7 +145,7 @@ class Invoice:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A document's bytes and the template that made them; `template_sha256` is that of the template's own file."""
+    """A document's bytes and the template that made them; `template_sha256` is that of its files."""
 
     html: bytes
     template: str

@@ -65,7 +65,7 @@ def trend(published: Path, tenant_id: str, window: Window | None) -> list[Day]:
             """,
             [tenant_id, days.start, days.end],
         ).fetchall()
-        states = _day_states(connection, days)
+        states = day_states(connection, days)
     found: dict[date, dict[str, Amounts]] = {}
     for day, provider, *amounts in rows:
         found.setdefault(day, {})[provider] = Amounts(*amounts)
@@ -154,7 +154,7 @@ def _last_thirty(known: Window) -> tuple[date, date]:
     return days[0], known.end
 
 
-def _day_states(connection: duckdb.DuckDBPyConnection, days: Window) -> dict[date, str]:
+def day_states(connection: duckdb.DuckDBPyConnection, days: Window) -> dict[date, str]:
     """Of the reports bills are made from; a connection of a tenant's own makes no bill."""
     rank = " ".join(f"WHEN '{state}' THEN {place}" for place, state in enumerate(_STATES))
     rows = connection.execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +13,7 @@ from tokenboard_etl.billing.invoice import (
     CREDIT,
     CREDIT_NOTE,
     FEE,
+    INVOICE,
     MINIMUM,
     PROVIDER_NAMES,
     USAGE,
@@ -21,28 +23,10 @@ from tokenboard_etl.billing.invoice import (
 )
 from tokenboard_etl.errors import CheckFailed
 from tokenboard_etl.files import write_atomically
-from tokenboard_etl.rendering.environment import environment, template_checksum
+from tokenboard_etl.rendering.environment import environment, locale_of, template_checksum
 
-TEMPLATE = "invoice/v1.html"
-
-
-@dataclass(frozen=True)
-class Group:
-    """Lines that stand together on paper under one heading."""
-
-    heading: str
-    name: str
-    lines: tuple[Line, ...]
-
-    @property
-    def is_usage(self) -> bool:
-        """Whether its lines have quantities."""
-        return self.lines[0].kind == USAGE
-
-    @property
-    def subtotal_minor(self) -> int:
-        return sum(line.amount_minor for line in self.lines)
-
+TEMPLATES = {INVOICE: "invoice/v1.html", CREDIT_NOTE: "credit_note/v1.html"}
+"""The current version by kind of document. A document keeps the one it was issued with."""
 
 HEADINGS = {
     FEE: "Fees and commitments",
@@ -53,18 +37,60 @@ HEADINGS = {
 }
 
 
-def render_invoice(invoice: Invoice, template: str = TEMPLATE) -> Rendered:
+@dataclass(frozen=True)
+class Account:
+    """Lines of one account under its name; other lines stand under no name."""
+
+    name: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Accounts that stand together on paper under one heading."""
+
+    heading: str
+    accounts: tuple[Account, ...]
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        return tuple(line for account in self.accounts for line in account.lines)
+
+    @property
+    def is_usage(self) -> bool:
+        return self.lines[0].kind == USAGE
+
+    @property
+    def has_quantities(self) -> bool:
+        return any(line.quantity is not None for line in self.lines)
+
+    @property
+    def amount_minor(self) -> int:
+        return sum(line.amount_minor for line in self.lines)
+
+
+def render_invoice(invoice: Invoice, template: str | None = None) -> Rendered:
     """The document as UTF-8 HTML: no script, no external resource. `template` is the one it was issued with."""
-    groups = [Group(heading, name, tuple(lines)) for (heading, _, name), lines in groupby(invoice.lines, key=_place)]
-    html = environment().get_template(template).render(invoice=invoice, groups=groups)
+    template = template or TEMPLATES[invoice.kind]
+    locale = locale_of(invoice.buyer.country)
+    html = environment().get_template(template).render(invoice=invoice, sections=_sections(invoice), locale=locale)
     return Rendered(html.encode(), template, template_checksum(template))
 
 
-def _place(line: Line) -> tuple[str, str, str]:
-    """Heading, what tells the group from others, and the name beside the heading."""
-    if line.kind == USAGE:
-        return PROVIDER_NAMES[line.provider], line.account_id, line.account_name
-    return HEADINGS[line.kind], "", ""
+def _sections(invoice: Invoice) -> list[Section]:
+    return [Section(heading, _accounts(lines)) for heading, lines in groupby(invoice.lines, key=_heading)]
+
+
+def _heading(line: Line) -> str:
+    return PROVIDER_NAMES[line.provider] if line.kind == USAGE else HEADINGS[line.kind]
+
+
+def _accounts(lines: Iterable[Line]) -> tuple[Account, ...]:
+    return tuple(Account(name, tuple(theirs)) for (_, name), theirs in groupby(lines, key=_account))
+
+
+def _account(line: Line) -> tuple[str, str]:
+    return (line.account_id, line.account_name) if line.kind == USAGE else ("", "")
 
 
 def document_path(reports: Path, month: str, tenant_id: str, number: str) -> Path:
@@ -72,7 +98,7 @@ def document_path(reports: Path, month: str, tenant_id: str, number: str) -> Pat
     return reports / month / tenant_id / f"{number}.html"
 
 
-def write_invoice(reports: Path, invoice: Invoice, issued_sha256: str, template: str = TEMPLATE) -> Path:
+def write_invoice(reports: Path, invoice: Invoice, issued_sha256: str, template: str | None = None) -> Path:
     """Puts the document as it was issued in place, unless it is there; returns its path.
 
     Raises CheckFailed rather than writing anything else under an issued number.
