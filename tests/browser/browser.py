@@ -35,8 +35,18 @@ LOOKS = (
     Look("desktop", 1280, 900),
     Look("dark", 1280, 900, scheme="dark"),
     Look("phone", 360, 740),
-    Look("print", 680, 971, media="print"),  # an A4 page less 15 mm on each side
+    Look("print", 680, 971, media="print"),  # as wide as the page's own @page rule leaves
 )
+
+PAPER = """
+() => {
+  const rules = [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules]).flatMap((rule) =>
+    rule instanceof CSSMediaRule && rule.media.mediaText === "print" ? [...rule.cssRules] : [rule]);
+  const style = rules.find((rule) => rule instanceof CSSPageRule && !rule.selectorText).style;
+  return [style.size, style.marginLeft, style.marginRight];
+}
+"""
+"""The size of the paper and the margins left and right."""
 
 BEYOND_THE_EDGE = """
 () => {
@@ -90,7 +100,8 @@ class Chromium:
     def _complaints(self, page: Path, looks: Iterable[Look], pictures: str | None) -> list[str]:
         with self._opened(page) as (tab, found):
             for look in looks:
-                tab.set_viewport_size({"width": look.width, "height": look.height})
+                width = _paper_width(tab) if look.media == "print" else look.width
+                tab.set_viewport_size({"width": width, "height": look.height})
                 tab.emulate_media(media=look.media, color_scheme=look.scheme)
                 if pictures:
                     tab.screenshot(path=PICTURES / f"{pictures}-{look.name}.png", full_page=True)
@@ -116,6 +127,14 @@ class Chromium:
             tab.goto(page.as_uri())
             heard.remove(f"asks for {page.as_uri()}")
             yield tab, heard
+
+
+def _paper_width(tab: Page) -> int:
+    """CSS pixels between the margins of the page's paper, A4 on its short or its long side."""
+    size, *margins = tab.evaluate(PAPER)
+    assert size in ("A4", "a4", "A4 landscape", "a4 landscape"), size
+    millimetres = (297 if "landscape" in size else 210) - sum(int(each.removesuffix("mm")) for each in margins)
+    return millimetres * 96 * 10 // 254
 
 
 def _seen(tab: Page, look: Look) -> Iterator[str]:

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from browser.browser import Chromium, running_chromium, why_not
+from reading.conftest import world_home
+
+__all__ = ["world_home"]
 
 MayBeSent = Callable[[Path, str], None]
 

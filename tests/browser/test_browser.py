@@ -9,7 +9,8 @@ import pytest
 from browser.browser import LOOKS, Chromium
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width"><title>A page</title></head>
+<meta name="viewport" content="width=device-width"><title>A page</title>
+<style>@page {{ size: A4; margin: 15mm }}</style></head>
 <body><main><h1>A page</h1>{}</main></body></html>"""
 
 
