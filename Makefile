@@ -24,7 +24,7 @@ check: lint types  ## the fast part of `test`
 	$(PYTEST) -m "not slow and not prism and not chaos"
 
 chaos: $(VENV)/.ready  ## kills, faults, page sizes and time zones at length; ends with a table
-	$(BIN)/pytest tests/chaos tests/test_nights.py -m chaos
+	$(BIN)/pytest tests/chaos tests/test_nights.py tests/test_command_line.py tests/billing -m chaos
 
 bench: $(VENV)/.ready  ## a night of 4.46 million rows against the floor
 	$(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(BIN)/python -m benchmarks.nightly

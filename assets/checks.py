@@ -38,17 +38,18 @@ def identities(
 @dg.asset_check(
     name="issued_documents_unchanged",
     asset=asset_key("billing.invoices"),
-    description="Every issued document's file is what it was when it was issued; a missing one is written again.",
+    description="Every issued document's rows and file are what they were when it was issued; a missing file is "
+    "written again.",
     blocking=True,
     pool="duckdb_writer",
 )
 def issued_documents_unchanged(surroundings: dg.ResourceParam[Surroundings]) -> dg.AssetCheckResult:
-    """Compares the files with the checksums of their documents."""
+    """Compares rows and files with the checksums of their documents."""
     with surroundings.warehouse() as warehouse:
         altered = altered_documents(warehouse, surroundings.settings().reports_path)
     return dg.AssetCheckResult(
         passed=not altered,
         severity=dg.AssetCheckSeverity.ERROR,
-        description="; ".join(altered[:3]) or "Every file is as it was issued.",
+        description="; ".join(altered[:3]) or "Every row and file is as it was issued.",
         metadata={"altered": len(altered)},
     )

@@ -26,9 +26,10 @@ from tokenboard_etl.errors import (
     ProviderUnavailable,
     TokenboardError,
 )
-from tokenboard_etl.http import Answer, Client, redact
+from tokenboard_etl.http import Answer, Client
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.providers.wire import Request
+from tokenboard_etl.redaction import redact
 
 ADMIN_KEY = "sk-admin-EXAMPLE0123456789"
 MAX_ATTEMPTS = 8

@@ -24,7 +24,7 @@ WHERE_FLOATS_ARE_SECONDS = {
     ("backups/taking.py", "backup"),
     ("backups/restoring.py", "restore"),
     ("tenants/vault.py", "change_vault"),
-    ("warehouse/publish.py", "_put_in_place"),  # megabytes in a log line
+    ("warehouse/publish.py", "_publish"),  # megabytes in a log line
     ("providers/sandbox/faults.py", "Fault"),
     ("providers/sandbox/state.py", "Sandbox.reset"),
     ("providers/shapes.py", "<module>"),  # a number is checked to be one and thrown away
@@ -32,7 +32,7 @@ WHERE_FLOATS_ARE_SECONDS = {
 WHERE_JSON_HAS_NO_AMOUNTS = {
     ("provisioning.py", "registration_inbox"),
     ("alerts.py", "alerts"),
-    ("http.py", "_error_text"),
+    ("verdicts.py", "_error_text"),
     ("landing/writing.py", "_whole_lines"),
     ("landing/failures.py", "failures"),
     ("landing/stored.py", "read_landing"),

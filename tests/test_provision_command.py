@@ -1,4 +1,4 @@
-"""`tokenboard provision` and its companions as people meet them, and that no key is anywhere but in the vault."""
+"""`tokenboard provision` and its companions as people meet them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 import pytest
-import zstandard
 
 from assets.definitions import definitions
 from assets.resources import Surroundings
@@ -47,11 +46,12 @@ class Shell:
     home: Path
     env: dict[str, str]
 
-    def __call__(self, *arguments: str, **more: str) -> Ended:
+    def __call__(self, *arguments: str, stdin: str = "", **more: str) -> Ended:
         ended = subprocess.run(
             [SCRIPT, *arguments],
             env={"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""), **self.env, **more},
             cwd=self.home.parent,
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=300,
@@ -94,37 +94,6 @@ def test_exit_statuses_and_last_words(said: list[Ended]) -> None:
     assert (rotated.status, rotated.err) == (0, "")
 
 
-def contents(home: Path) -> Iterator[tuple[Path, bytes]]:
-    """Every file's bytes, landed pages unpacked, and every row of every DuckDB file, which may be packed inside it."""
-    for path in home.rglob("*"):
-        if path.is_file():
-            content = path.read_bytes()
-            yield path, zstandard.decompress(content) if path.suffix == ".zst" else content
-        if path.suffix == ".duckdb":
-            with duckdb.connect(path, read_only=True) as database:
-                for (table,) in database.execute(
-                    "SELECT schema_name || '.' || table_name FROM duckdb_tables()"
-                ).fetchall():
-                    yield path, repr(database.execute(f"FROM {table}").fetchall()).encode()
-
-
-def test_no_key_is_anywhere_under_the_home_nor_on_the_screen(shell: Shell, said: list[Ended]) -> None:
-    found = {(path.name, KEY.findall(content)[0]) for path, content in contents(shell.home) if KEY.search(content)}
-    assert found == set()
-    assert [KEY.findall((each.out + each.err).encode()) for each in said] == [[], [], []]
-    names = {path.name for path, _ in contents(shell.home)}
-    assert {"vault.duckdb", "warehouse.duckdb", "tokenboard.duckdb", "tokenboard.log"} <= names
-    assert any(path.suffix == ".db" and "dagster" in path.parts for path, _ in contents(shell.home))
-
-
-def test_what_is_searched_for_would_be_found(shell: Shell, said: list[Ended], tmp_path: Path) -> None:
-    """The same search over a home in which a key was written down."""
-    assert said
-    key = shell("key", "reveal", "atlas-b-b-co", "--provider", "openai", "--stdout").out
-    (tmp_path / "notes.txt").write_text(f"the key is {key}")
-    assert [path.name for path, content in contents(tmp_path) if KEY.search(content)] == ["notes.txt"]
-
-
 def test_a_key_is_shown_on_a_terminal_and_elsewhere_only_if_told_so(shell: Shell, said: list[Ended]) -> None:
     assert said
     reveal = ("key", "reveal", "atlas-b-b-co", "--provider", "openrouter")
@@ -159,6 +128,10 @@ def test_wrong_use_is_said_before_anything_is_done(shell: Shell, said: list[Ende
     for arguments in (
         ("provision",),
         ("provision", "X", "--pending"),
+        ("provision", ""),
+        ("provision", "x" * 300),
+        ("provision", "a\nb"),
+        ("provision", "a\u202eb"),
         ("provision", "ATLAS <B>&</B> CO"),
         ("provision", "Nimbus", "--limit", "0"),
         ("provision", "Nimbus", "--providers", "openai,anthropic"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,22 +24,33 @@ MAY = Month(2026, 5)
 NIGHTS = [datetime(2026, 6, day, 2, tzinfo=UTC) for day in (5, 6, 7)]
 
 
-@pytest.fixture
-def read_three_times(sandbox: RunningSandbox, settings: Settings, tmp_path: Path) -> Iterator[Settings]:
-    """May read in three nights, invoiced after the second, restated by the third."""
-    csv = tmp_path / "tenants.csv"
-    csv.write_text(sandbox.world.tenants_csv())
+@pytest.fixture(scope="module")
+def made(_shared_sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with May read in three nights, invoiced after the second, restated by the third."""
+    folder = tmp_path_factory.mktemp("three")
+    csv, home = folder / "tenants.csv", folder / "home"
+    csv.write_text(_shared_sandbox.world.tenants_csv())
     with dg.DagsterInstance.ephemeral() as instance:
         for number, now in enumerate(NIGHTS):
-            sandbox.set_clock(now)
-            tonight = load_settings(**sandbox.env(), TOKENBOARD_HOME=str(settings.home), TOKENBOARD_NOW=now.isoformat())
+            tonight = at(_shared_sandbox, home, now)
             if number == 0:
                 with open_warehouse(tonight.warehouse_path) as warehouse:
                     import_tenants(warehouse, csv, now)
             run_nightly(tonight, Window(MAY.first, MAY.next().first), instance)
             if number == 1:
                 run_month_close(tonight, MAY, instance, accepted_reason="the test closes early")
-        yield tonight
+    return home
+
+
+@pytest.fixture
+def read_three_times(made: Path, sandbox: RunningSandbox, tmp_path: Path) -> Settings:
+    """A copy of that home, in the third night."""
+    return at(sandbox, shutil.copytree(made, tmp_path / "home", symlinks=True), NIGHTS[-1])
+
+
+def at(sandbox: RunningSandbox, home: Path, now: datetime) -> Settings:
+    sandbox.set_clock(now)
+    return load_settings(**sandbox.env(), TOKENBOARD_HOME=str(home), TOKENBOARD_NOW=now.isoformat())
 
 
 def tables(path: Path) -> dict[str, list[tuple[Any, ...]]]:

@@ -127,7 +127,7 @@ def test_it_renders_an_invoice(python: Path, tmp_path: Path) -> None:
     html = run([python, "-c", INVOICE], tmp_path, PYTHONUTF8="1")
     assert "INV-2026-00042" in html
     assert "Made &amp; Up" in html
-    assert "12.35" in html
+    assert "12,35" in html  # as it is written in Poland
 
 
 def test_dagster_loads_its_definitions(python: Path, tmp_path: Path) -> None:

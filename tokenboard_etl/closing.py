@@ -12,20 +12,22 @@ import duckdb
 from tokenboard_etl.billing.credit_notes import issue_credit_note
 from tokenboard_etl.billing.invoice import Invoice
 from tokenboard_etl.billing.issue import close_month
+from tokenboard_etl.billing.issued import altered_rows
 from tokenboard_etl.billing.margins import record_default_margins
 from tokenboard_etl.billing.obstacles import refuse_open_month
 from tokenboard_etl.billing.policy_file import PolicyFile, load_policy
 from tokenboard_etl.billing.policy_versions import record_policy
 from tokenboard_etl.billing.price_book import record_bundled_prices
 from tokenboard_etl.connections import ours
-from tokenboard_etl.documents import write_documents
+from tokenboard_etl.documents import told_altered, write_documents
+from tokenboard_etl.errors import TokenboardError
 from tokenboard_etl.periods import Month
 from tokenboard_etl.rendering.invoices import render_invoice
 from tokenboard_etl.rereads import GATING_REPORTS
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.tenants.known_connections import record_connections
 from tokenboard_etl.tenants.learning import learn
-from tokenboard_etl.warehouse.checks import blocking_failures, refuse_violations, run_checks
+from tokenboard_etl.warehouse.checks import blocking_failures, refuse_violations, run_checks, violations_found
 from tokenboard_etl.warehouse.models import build_models
 from tokenboard_etl.warehouse.publish import publish
 
@@ -96,9 +98,10 @@ def close(
     refuse_open_month(month, settings.now)
     file = load_policy(settings)
     bring_up_to_date(connection, settings, file)
-    findings = run_checks(connection)
-    if not accepted_reason:
-        refuse_violations(findings)
+    altered = _altered(connection)
+    failed = [*blocking_failures(run_checks(connection)), *altered]
+    if failed and not accepted_reason:
+        raise violations_found(failed)
     issued = close_month(
         connection,
         month,
@@ -109,13 +112,18 @@ def close(
         tenant_id=tenant_id,
         accepted_reason=accepted_reason,
         accepted_by=accepted_by,
-        failed_checks=blocking_failures(findings),
+        failed_checks=failed,
     )
     bring_up_to_date(connection, settings, file)
     documents, written = write_documents(connection, settings.reports_path, month)
     log.info("closed %s: %d document(s) issued, %d file(s) in place", month, len(issued), len(written))
-    failed = blocking_failures(run_checks(connection))
+    failed = [*blocking_failures(run_checks(connection)), *altered]
     return Closed(month, tuple(issued), tuple(documents), tuple(written), tuple(failed))
+
+
+def _altered(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Issued rows that were changed, readable: corrections, credits and credit notes are reckoned from them."""
+    return [told_altered(number) for number in altered_rows(connection)]
 
 
 def credit(
@@ -129,7 +137,8 @@ def credit(
 ) -> Invoice:
     """Issues a credit note over an invoice, writes its file and publishes."""
     bring_up_to_date(connection, settings)
-    refuse_violations(run_checks(connection))
+    if failed := [*blocking_failures(run_checks(connection)), *_altered(connection)]:
+        raise violations_found(failed)
     note = issue_credit_note(
         connection,
         number,
@@ -141,5 +150,9 @@ def credit(
     )
     write_documents(connection, settings.reports_path, note.month)
     log.info("credited %s by %s", number, note.number)
-    republish(connection, settings)
+    try:
+        republish(connection, settings)
+    except TokenboardError:
+        log.warning("%s is issued and its file is in place, but nothing is published", note.number)
+        raise
     return note

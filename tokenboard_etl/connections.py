@@ -63,18 +63,12 @@ def connections(settings: Settings, provider: str | None = None, mode: Mode = "o
     Raises EncryptionKeyMissing or EncryptionKeyWrong where the vault holds some and its key is not given. Without a
     vault none is needed.
     """
-    found = [
-        each
-        for each in (*_from_environment(settings), *_from_vault(settings, mode))
-        if each.mode == mode and provider in (None, each.provider)
-    ]
-    _refuse_twins(found)
-    return found
+    return _connections(settings, provider, (mode,))
 
 
 def accounts(settings: Settings, provider: str | None = None) -> list[Connection]:
     """Organizations and personal accounts: each report is read by the connections of its mode."""
-    return [*connections(settings, provider), *connections(settings, provider, mode="personal")]
+    return _connections(settings, provider, ("organization", "personal"))
 
 
 def ours(settings: Settings) -> list[Connection]:
@@ -126,6 +120,15 @@ _OTHER_KINDS = {
 }
 
 
+def _connections(settings: Settings, provider: str | None, modes: Sequence[Mode]) -> list[Connection]:
+    """Those of the first mode, then those of the second; the vault is opened once for all."""
+    known = [*_from_environment(settings), *_from_vault(settings, modes)]
+    by_mode = [[each for each in known if each.mode == mode and provider in (None, each.provider)] for mode in modes]
+    for found in by_mode:
+        _refuse_twins(found)
+    return [each for found in by_mode for each in found]
+
+
 def _from_environment(settings: Settings) -> Iterator[Connection]:
     if settings.admin_key:
         refuse_other_kinds(
@@ -143,7 +146,7 @@ def _from_environment(settings: Settings) -> Iterator[Connection]:
         yield Connection("openai-personal", "openai", settings.openai_base_url, key, mode="personal")
 
 
-def _from_vault(settings: Settings, mode: Mode) -> list[Connection]:
+def _from_vault(settings: Settings, modes: Sequence[Mode]) -> list[Connection]:
     if not settings.vault_path.exists():
         return []
     from tokenboard_etl.tenants.key_ring import KeyRing  # most homes have no vault, and need none of this
@@ -151,7 +154,8 @@ def _from_vault(settings: Settings, mode: Mode) -> list[Connection]:
     from tokenboard_etl.tenants.vault import read_vault
 
     with read_vault(settings.vault_path, KeyRing(settings.encryption_keys)) as vault:
-        read = [(stored, key_of(vault, stored)) for stored in stored_connections(vault) if stored.mode == mode]
+        known = stored_connections(vault)
+        read = [(stored, mode, key_of(vault, stored)) for mode in modes for stored in known if stored.mode == mode]
     return [
         Connection(
             stored.connection_id,
@@ -162,7 +166,7 @@ def _from_vault(settings: Settings, mode: Mode) -> list[Connection]:
             tenant_id=stored.tenant_id,
             connected=True,
         )
-        for stored, key in read
+        for stored, mode, key in read
     ]
 
 

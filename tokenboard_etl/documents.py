@@ -1,4 +1,4 @@
-"""The files of issued documents: in place, and as they were issued."""
+"""Issued documents: their files in place, rows and files as they were issued."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from tokenboard_etl.billing.invoice import Invoice
-from tokenboard_etl.billing.records import invoices_of, issued_as, issued_document
+from tokenboard_etl.billing.issued import altered_rows, invoices_of, issued_as, issued_document
 from tokenboard_etl.periods import Month
 from tokenboard_etl.rendering.invoices import document_path, write_invoice
 
@@ -21,22 +21,31 @@ def write_documents(
     return documents, [write_invoice(reports, each, *noted[each.number]) for each in documents]
 
 
+def told_altered(number: str) -> str:
+    """The sentence for a document that billing.issued.altered_rows found."""
+    return (
+        f"the stored rows of {number} are not what was issued (billing.documents, billing.invoice_lines, "
+        "billing.invoice_taxes or billing.credit_uses); restore them from a backup"
+    )
+
+
 def altered_documents(connection: duckdb.DuckDBPyConnection, reports: Path) -> list[str]:
-    """Files that are not what was issued, readable. What is missing is written again first.
+    """Rows and files that are not what was issued, readable. A file that is missing is written again first.
 
     Raises CheckFailed where a missing one cannot be rendered as it was issued.
     """
+    altered = list(altered_rows(connection))
+    found = [told_altered(number) for number in altered]
     rows = connection.execute(
         """
         SELECT invoice_number, tenant_id, month, sha256, template
         FROM billing.documents ORDER BY series, series_number
         """
     ).fetchall()
-    found = []
     for number, tenant_id, month, sha256, template in rows:
         path = document_path(reports, month, tenant_id, number)
-        if not path.exists():
+        if not path.exists() and number not in altered:
             write_invoice(reports, issued_document(connection, number), sha256, template)
-        elif hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        elif path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
             found.append(f"{path} is not {number} as it was issued; restore it from a backup, or remove it")
     return found

@@ -12,10 +12,10 @@ import duckdb
 
 from tokenboard_etl.billing.invoice import Invoice
 from tokenboard_etl.billing.issue import draft_documents
+from tokenboard_etl.billing.issued import invoices_of
 from tokenboard_etl.billing.obstacles import reasons_to_wait, refuse_future_month, refuse_unknown_tenant
 from tokenboard_etl.billing.policy_file import load_policy
 from tokenboard_etl.billing.policy_versions import policy_in_use
-from tokenboard_etl.billing.records import invoices_of
 from tokenboard_etl.closing import bring_up_to_date, gating_reports
 from tokenboard_etl.periods import Month
 from tokenboard_etl.settings import Settings

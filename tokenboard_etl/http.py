@@ -8,22 +8,18 @@ a public file, `post_json` tells a webhook, both without a key.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import re
 import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 import httpx
-import msgspec
 from pydantic import SecretStr
-from pydantic_core import from_json
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -36,14 +32,13 @@ from tenacity import (
 from tokenboard_etl.errors import (
     AlertNotSent,
     AnswerTooLarge,
-    KeyRefused,
     ProviderError,
     ProviderRejected,
     ProviderUnavailable,
     TokenboardError,
 )
 from tokenboard_etl.providers.wire import Request, encode
-from tokenboard_etl.redaction import redact
+from tokenboard_etl.verdicts import judge, request_id_in
 
 log = logging.getLogger("tokenboard.http")
 
@@ -54,15 +49,6 @@ CONCURRENT_REQUESTS = 4
 TIMEOUT = httpx.Timeout(60, connect=10)
 _WEBHOOK_TIMEOUT = 10
 """Seconds: Dagster gives a sensor one minute in all."""
-_TRY_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
-
-_USED_UP = re.compile(r"limit exceeded|budget of .* exceeded", re.IGNORECASE)
-"""A 403 that is about money, not about the key's kind."""
-
-_KEY_ADVICE = {
-    "openai": "It must be an admin key (sk-admin-...) with the scope api.usage.read: set OPENAI_ADMIN_KEY.",
-    "openrouter": "It must be a management key that is not disabled: set OPENROUTER_MANAGEMENT_KEY.",
-}
 
 
 @dataclass(frozen=True)
@@ -155,7 +141,8 @@ class Client:
             raise ProviderUnavailable(
                 request.provider, request.endpoint, f"the answer broke off ({type(error).__name__})"
             ) from None
-        return _judge(request, response, body)
+        judge(request, response.status_code, response.headers, body)
+        return Answer(response.status_code, body, request_id_in(response.headers))
 
 
 def download(url: str, max_bytes: int) -> bytes:
@@ -204,99 +191,10 @@ async def _body(request: Request, response: httpx.Response) -> bytes:
                 request.provider,
                 request.endpoint,
                 f"a body of more than {request.max_bytes} bytes",
-                request_id=_request_id(response),
+                request_id=request_id_in(response.headers),
                 beginning=b"".join(parts),
             )
     return b"".join(parts)
-
-
-def _request_id(response: httpx.Response) -> str | None:
-    found: str | None = response.headers.get("x-request-id") or response.headers.get("cf-ray")
-    return found
-
-
-def _judge(request: Request, response: httpx.Response, body: bytes) -> Answer:
-    """The answer if it is one, else the error it means."""
-    request_id = _request_id(response)
-    if response.is_success:
-        if _cut_short(body):
-            raise ProviderUnavailable(
-                request.provider,
-                request.endpoint,
-                f"the body ends in the middle after {len(body)} bytes" if body else "an empty body",
-                request_id=request_id,
-            )
-        return Answer(response.status_code, body, request_id)
-    message, param = _error_text(body)
-    said = f"HTTP {response.status_code}" + (f": {message}" if message else "")
-    if response.status_code in (401, 403) and not _USED_UP.search(message):
-        advice = request.key_advice or _KEY_ADVICE[request.provider]
-        raise KeyRefused(request.provider, request.endpoint, said, advice, request_id)
-    unclear = request.missing_is_none and body and _cut_short(body)  # which of the two meanings, is in the words
-    if response.status_code in _TRY_AGAIN or (response.status_code == 404 and (request.missing_is_outage or unclear)):
-        raise ProviderUnavailable(
-            request.provider,
-            request.endpoint,
-            said,
-            status=response.status_code,
-            request_id=request_id,
-            retry_after_s=_retry_after(response),
-        )
-    raise ProviderRejected(
-        request.provider,
-        request.endpoint,
-        said,
-        status=response.status_code,
-        param=param,
-        request_id=request_id,
-        advice=_advice(response.status_code, message),
-    )
-
-
-def _cut_short(body: bytes) -> bool:
-    """Whether a body ends in the middle of its JSON. One that is no JSON at all is not asked for again."""
-    try:
-        msgspec.json.decode(body, type=msgspec.Raw)  # to the end, and builds nothing
-    except (msgspec.DecodeError, RecursionError):
-        pass
-    else:
-        return False
-    try:
-        from_json(body)
-    except ValueError as error:
-        return "EOF while parsing" in str(error)
-    return False
-
-
-def _error_text(content: bytes) -> tuple[str, str | None]:
-    """Message and parameter name out of an error body; both providers' shapes, and older ones without a wrapper."""
-    try:
-        body: Any = json.loads(content)
-    except (ValueError, RecursionError):
-        return "", None
-    error = body.get("error", body) if isinstance(body, dict) else None
-    if not isinstance(error, dict):
-        return "", None
-    message, param = error.get("message") or error.get("title") or "", error.get("param")
-    return redact(" ".join(str(message).split()))[:500].rstrip("."), param if isinstance(param, str) else None
-
-
-def _advice(status: int, message: str) -> str:
-    """What a person can do about a rejection. Nothing was loaded from it in any case."""
-    if re.search(r"past year|last \d+ (\S+ )*days", message):
-        todo = "the provider keeps no earlier ones, so ask for later days with --from"
-    elif status == 402 or _USED_UP.search(message):
-        todo = "add credits or raise the limit at the provider"
-    elif status == 404:
-        todo = "check the base URL, and whether what was asked for still exists"
-    else:
-        todo = "check the days asked for and the base URL; if they are right, the provider has changed its API"
-    return f"Nothing was loaded from it; {todo}."
-
-
-def _retry_after(response: httpx.Response) -> int | None:
-    value = response.headers.get("retry-after", "")
-    return int(value) if value.isascii() and value.isdigit() else None
 
 
 _backoff = wait_random_exponential(multiplier=0.5, max=30)

@@ -27,7 +27,7 @@ from billing.months import (
     use,
 )
 from tokenboard_etl.billing.invoice import ADJUSTMENT
-from tokenboard_etl.billing.records import invoices_of
+from tokenboard_etl.billing.issued import invoices_of
 from tokenboard_etl.periods import Month
 from tokenboard_etl.warehouse.checks import all_checks, refuse_violations, run_checks
 from tokenboard_etl.warehouse.models import build_table

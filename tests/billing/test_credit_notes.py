@@ -18,6 +18,7 @@ from tokenboard_etl.billing.invoice import Invoice
 from tokenboard_etl.errors import TokenboardError, WrongUse
 from tokenboard_etl.rendering.invoices import render_invoice
 from tokenboard_etl.warehouse.checks import all_checks, refuse_violations, run_checks
+from tokenboard_etl.warehouse.sql_files import read_sql
 
 FRESH = (f"tenant-{number}" for number in count())
 POLICY = policy(
@@ -144,6 +145,36 @@ def test_what_was_taken_back_does_not_return_and_a_reversed_month_is_settled(
         (following,) = close(months, JULY, tenant)
         corrected = [line.amount_minor for line in following.lines if line.kind == "adjustment"]
         assert corrected == ([] if original is whole else [200])
+
+
+def test_a_line_that_was_taken_back_is_not_given_back_again(months: duckdb.DuckDBPyConnection) -> None:
+    """Billed and taken back, 4.00 is restated to nothing, to 5.00 and to a refund of 1.00; what is left follows."""
+    original = invoice(months, "10", "4")
+    tenant = original.buyer.tenant_id
+    note(months, original.number, 2)
+    adjusted = []
+    for month, now in ((JUNE, "0"), (JULY, "5"), (AUGUST, "-1")):
+        rate(months, tenant, MAY, {"item 1": Decimal(10), "item 2": Decimal(now)})
+        rate(months, tenant, month, {"a": Decimal(1)})
+        (due,) = months.execute(
+            f"SELECT coalesce(sum(due_usd), 0) FROM ({read_sql('billing.corrections_due').query}) WHERE tenant_id = $1",
+            [tenant],
+        ).fetchall()
+        (following,) = close(months, month, tenant)
+        lines = [line for line in following.lines if line.kind == "adjustment"]
+        assert sum(line.billed_exact for line in lines) == due[0]
+        adjusted.append([line.amount_minor for line in lines])
+    assert adjusted == [[], [100], [-200]]  # 4 - 4, then + 1, then down to - 1
+
+
+def test_an_amount_is_not_credited_twice_by_a_command_that_is_run_twice(months: duckdb.DuckDBPyConnection) -> None:
+    original = invoice(months, "10")
+    first = note(months, original.number, amount_minor=100)
+    with pytest.raises(WrongUse, match=f"{first.number} credits {original.number} with the same amount"):
+        note(months, original.number, amount_minor=100)
+    assert note(months, original.number, amount_minor=101).net_minor == -101
+    again = issue_credit_note(months, original.number, NOW, render_invoice, reason="late", amount_minor=100)
+    assert again.net_minor == -100
 
 
 @pytest.mark.slow

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tokenboard_etl.billing.invoice import Invoice, Rendered
 from tokenboard_etl.billing.issue import close_month
+from tokenboard_etl.billing.issued import invoices_of
 from tokenboard_etl.billing.margins import record_default_margins
-from tokenboard_etl.billing.records import invoices_of
 from tokenboard_etl.errors import CheckFailed, ConfigurationError, WrongUse
 from tokenboard_etl.periods import Month
 from tokenboard_etl.rendering.invoices import render_invoice

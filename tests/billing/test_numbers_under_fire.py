@@ -29,7 +29,10 @@ POLICY = policy(
     taxes=[{"id": "vat", "name": "VAT", "percent": "19", "from": "2026-01-01"}],
 )
 OF_INVOICES = [check for check in all_checks() if check.table == "billing.invoices"]
-RECORDS = ("documents", "invoice_lines", "invoice_taxes", "credit_uses", "issues", "closed_months")
+RECORDS = (
+    *("documents", "invoice_lines", "invoice_taxes", "credit_uses", "issues", "closed_months"),
+    *("issue_source_days", "issue_states", "kept_states", "invoice_inputs"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +147,31 @@ def test_a_file_that_was_changed_is_found_and_one_that_is_missing_comes_back(pre
         (said,) = altered_documents(connection, tmp_path)
         assert first.read_bytes() == content
         assert second.stem in said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE billing.invoice_lines SET amount_minor = amount_minor + 1 WHERE line_no = 1 AND",
+        "UPDATE billing.invoice_lines SET billed_exact = billed_exact + 1e-24::DECIMAL(38, 24) WHERE line_no = 2 AND",
+        "UPDATE billing.invoice_lines SET taxes = NULL WHERE line_no = 1 AND",
+        "DELETE FROM billing.invoice_lines WHERE line_no = 3 AND",
+        "UPDATE billing.invoice_taxes SET base_minor = base_minor - 1 WHERE",
+        "UPDATE billing.credit_uses SET granted = 31 WHERE",
+        "UPDATE billing.documents SET buyer_name = 'Nobody' WHERE",
+    ],
+)
+def test_a_row_that_was_changed_is_found(prepared: Path, tmp_path: Path, change: str) -> None:
+    """Also where the file is gone: no other is written in its place."""
+    path = copied(prepared, tmp_path / "home")
+    with open_warehouse(path) as connection:
+        assert altered_documents(connection, tmp_path) == []
+        connection.execute(f"{change} invoice_number = 'INV-2026-00002'")
+        (file,) = tmp_path.glob("2026-05/*/INV-2026-00002.html")
+        file.unlink()
+        (said,) = altered_documents(connection, tmp_path)
+        assert said.startswith("the stored rows of INV-2026-00002 are not what was issued")
+        assert not file.exists()
 
 
 def test_a_number_is_never_printed_twice_and_a_series_is_one_sellers(prepared: Path, tmp_path: Path) -> None:

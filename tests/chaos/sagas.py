@@ -1,4 +1,4 @@
-"""A saga that is killed at one of the points it passes: its calls, its commits, the renames of its vault.
+"""A saga that is killed at one of the points it passes: its calls, commits, renames of its vault, and what it lands.
 
 The points are not listed anywhere: a run that only counts finds them. The process that dies is forked from a server
 that has imported everything, so a trial takes a fraction of a second.
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from decimal import Decimal
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,42 @@ from tokenboard_etl.http import Answer, Client
 from tokenboard_etl.providers.wire import Request
 from tokenboard_etl.settings import Settings, load_settings
 from tokenboard_etl.tenants.provisioning.exchange import Exchange, Send
-from tokenboard_etl.tenants.provisioning.orders import PENDING, PROVIDERS, orders, request_rotation
+from tokenboard_etl.tenants.provisioning.orders import PENDING, PROVIDERS, orders, request_limit, request_rotation
+from tokenboard_etl.tenants.provisioning.pushing import Wanted, push_through
 from tokenboard_etl.tenants.provisioning.registering import Registration, register, register_file
 from tokenboard_etl.tenants.provisioning.run import Provisioning
+from tokenboard_etl.tenants.provisioning.standing import request_status
+from tokenboard_etl.tenants.registry import ACTIVE, OFFBOARDED, SUSPENDED
 from tokenboard_etl.warehouse.connection import open_warehouse
 
-CALL, COMMIT, VAULT = "call", "commit", "vault"
+CALL, COMMIT, VAULT, LANDED = "call", "commit", "vault", "landed"
 BEFORE, AFTER, LOST, LOST_AND_KILLED = "killed before", "killed after", "answer lost", "answer lost, then killed"
-WAYS = {CALL: (BEFORE, AFTER, LOST, LOST_AND_KILLED), COMMIT: (BEFORE, AFTER), VAULT: (BEFORE, AFTER)}
+WAYS = {
+    CALL: (BEFORE, AFTER, LOST, LOST_AND_KILLED),
+    COMMIT: (BEFORE, AFTER),
+    VAULT: (BEFORE, AFTER),
+    LANDED: (BEFORE,),
+}
+"""Of a landing's files, after one is before the next, or before the commit of its load."""
 
-PROVISION, ROTATE, MANY = "provision", "rotate", "many"
+PROVISION, ROTATE, LIMIT, PUSH = "provision", "rotate", "limit", "push budget"
+SUSPEND, RESUME, OFFBOARD, MANY = "suspend", "resume", "offboard", "many"
+EARLIER = {
+    PROVISION: (),
+    ROTATE: (PROVISION,),
+    LIMIT: (PROVISION,),
+    PUSH: (PROVISION,),
+    SUSPEND: (PROVISION,),
+    RESUME: (PROVISION, SUSPEND),
+    OFFBOARD: (PROVISION,),
+    MANY: (),
+}
+"""What was done before a scenario begins."""
+
+STATUS = {SUSPEND: SUSPENDED, RESUME: ACTIVE, OFFBOARD: OFFBOARDED}
+CHANGED_USD = {LIMIT: Decimal("350.5"), PUSH: Decimal("66.66")}
+"""The limit that was 200 USD becomes this."""
+
 REGISTRATION = Registration("Atlas & Co", industry="travel", billing_email="a@b.example", limit_usd=Decimal(200))
 TENANT_ID = "atlas-co"
 FILE = "tenants.csv"
@@ -86,12 +113,16 @@ class Watch:
 
         return watched
 
-    def vault_event(self, path: Path) -> Callable[[str, tuple[Any, ...]], None]:
-        """An audit hook: the vault is in place once its folder is opened to be flushed."""
+    def files(self, path: Path) -> Callable[[str, tuple[Any, ...]], None]:
+        """An audit hook: the vault is in place once its folder is opened to be flushed; a page when it is written."""
         way: list[str | None] = [None]
 
         def hook(event: str, args: tuple[Any, ...]) -> None:
-            if event == "os.rename" and str(args[1]) == str(path):
+            page = event == "open" and fnmatch(str(args[0]), "*/page-*.zst") and args[2] & os.O_ACCMODE == os.O_WRONLY
+            manifest = event == "os.rename" and str(args[1]).endswith("/manifest.json")
+            if (page or manifest) and self.begins(LANDED, "page" if page else "manifest") in (AFTER, LOST_AND_KILLED):
+                die()  # several are read at a time, so the point with this number may be another one than it was
+            elif event == "os.rename" and str(args[1]) == str(path):
                 way[0], self._renamed = self.begins(VAULT, "rename"), True
             elif event == "open" and self._renamed and str(args[0]) == str(path.parent):
                 self._renamed = False
@@ -139,21 +170,36 @@ def act(settings: Settings, scenario: str, watch: Watch) -> None:
             register(warehouse, REGISTRATION, settings.now)
         elif scenario == ROTATE:
             request_rotation(warehouse, TENANT_ID, settings.now)
-        else:
+        elif scenario == LIMIT:
+            request_limit(warehouse, TENANT_ID, CHANGED_USD[LIMIT], settings.now)
+        elif scenario in STATUS:
+            request_status(warehouse, TENANT_ID, STATUS[scenario], settings.now)
+        elif scenario == MANY:
             register_file(warehouse, settings.home / FILE, PROVIDERS, settings.now)
-        asyncio.run(_provision(settings, warehouse, watch))
+        asyncio.run(_carry_out(settings, warehouse, watch, scenario))
 
 
-async def _provision(settings: Settings, warehouse: Any, watch: Watch) -> None:
+async def _carry_out(settings: Settings, warehouse: Any, watch: Watch, scenario: str) -> None:
     pending = dict.fromkeys(order.tenant_id for order in orders(warehouse, state=PENDING))
     async with AsyncExitStack() as stack:
         known = {}
         for each in connections(settings):
             client = await stack.enter_async_context(Client(each.base_url, each.key, sleep=at_once))
             known[each.connection_id] = Exchange(each.connection_id, each.provider, watch.sending(client.send), at_once)
+        if scenario == PUSH:
+            await push_through(known, warehouse, settings, _budgets(warehouse))
         provisioning = Provisioning(settings, known)
         for tenant_id in pending:
             await provisioning.provision(warehouse, tenant_id)
+
+
+def _budgets(warehouse: duckdb.DuckDBPyConnection) -> list[Wanted]:
+    """Both limits of the tenant, as the models want them after a night."""
+    accounts = dict(warehouse.execute("SELECT provider, account_id FROM registry.accounts").fetchall())
+    return [
+        Wanted(TENANT_ID, each.provider, each.connection_id or "", accounts[each.provider], CHANGED_USD[PUSH], None)
+        for each in orders(warehouse, TENANT_ID)
+    ]
 
 
 async def at_once(_seconds: float) -> None:
@@ -162,7 +208,7 @@ async def at_once(_seconds: float) -> None:
 
 def _in_a_child(env: dict[str, str], scenario: str, disturbed: Point | None, control_url: str, told: Path) -> None:
     settings, watch = load_settings(**env), Watch(disturbed, control_url)
-    sys.addaudithook(watch.vault_event(settings.vault_path))
+    sys.addaudithook(watch.files(settings.vault_path))
     act(settings, scenario, watch)
     told.write_text(json.dumps([[each.number, each.kind, each.what] for each in watch.seen]))
 

@@ -1,205 +1,64 @@
-"""Provisioning and rotation, killed before and after every call and every commit, with the answer delivered or lost.
+"""Whatever is done to a tenant, killed before and after every call and every commit, with the answer delivered or lost.
 
-Whatever happened, the same command once more ends with exactly one project, one service account and one live key per
-provider, the stored key is the live one, and nothing else was made.
+Whatever happened, the same command once more ends as if nothing had: one project, one service account and one live key
+per provider, of which the stored ones are those, or none of it in use, and nothing else was made.
 """
 
 from __future__ import annotations
 
-import base64
-import copy
 import random
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import Decimal
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
 
+from chaos.outcomes import wrong
 from chaos.report import Line, Report
 from chaos.sagas import (
     AFTER,
     CALL,
+    COMMIT,
     FILE,
+    LANDED,
+    LIMIT,
     MANY,
+    OFFBOARD,
     PROVISION,
-    REGISTRATION,
+    PUSH,
+    RESUME,
     ROTATE,
-    TENANT_ID,
+    SUSPEND,
+    VAULT,
     WAYS,
     Point,
     Watch,
     act,
-    points,
-    run,
 )
-from tokenboard_etl.errors import RegistryError
-from tokenboard_etl.providers.sandbox.draws import code
+from chaos.stages import NOW, Stage, made_since
 from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sandbox
-from tokenboard_etl.providers.sandbox.state import Sandbox
-from tokenboard_etl.settings import Settings, load_settings
 from tokenboard_etl.tenants.key_ring import KeyRing
-from tokenboard_etl.tenants.tenant_keys import read_key
 from tokenboard_etl.tenants.vault import read_vault
-from tokenboard_etl.warehouse.connection import open_warehouse
 
-NOW = datetime(2026, 5, 2, 2, tzinfo=UTC)
-ENCRYPTION_KEY = base64.b64encode(bytes([5]) * 32).decode()
-SAMPLE, TWICE, SAMPLE_SEED = 5, 40, 3
+TWICE, SAMPLE_SEED = 40, 3
+SAMPLE = {PROVISION: 5, ROTATE: 5, OFFBOARD: 3}
+"""Points by chance; of the others two."""
+
+SCENARIOS = {
+    PROVISION: {CALL, COMMIT, VAULT},
+    ROTATE: {CALL, COMMIT, VAULT},
+    LIMIT: {CALL, COMMIT},
+    PUSH: {CALL, COMMIT},
+    SUSPEND: {CALL, COMMIT, VAULT},
+    RESUME: {CALL, COMMIT, VAULT},
+    OFFBOARD: {CALL, COMMIT, VAULT, LANDED},
+}
+"""What each of them does."""
+
 _PATIENCE = 20
-RETIRED = "provider = 'openrouter' AND retired_at IS NOT NULL"
-
-
-@dataclass
-class Stage:
-    """A home and what the providers know, as they are before a scenario; each trial begins with copies of both."""
-
-    sandbox: RunningSandbox
-    folder: Path
-    scenario: str
-    known: dict[str, Any] = field(default_factory=dict)
-
-    def env(self, home: Path) -> dict[str, str]:
-        now = NOW.isoformat()
-        more = {"TOKENBOARD_HOME": str(home), "TOKENBOARD_NOW": now, "TOKENBOARD_ENCRYPTION_KEY": ENCRYPTION_KEY}
-        return {**self.sandbox.env(), **more}
-
-    def settings(self, home: Path) -> Settings:
-        return load_settings(**self.env(home))
-
-    @property
-    def before(self) -> Path:
-        return self.folder / "before"
-
-    def set(self) -> None:
-        self.sandbox.reset()
-        with open_warehouse(self.settings(self.before).warehouse_path):
-            pass
-        if self.scenario == ROTATE:
-            act(self.settings(self.before), PROVISION, Watch(None, ""))
-        self.known = snapshot(self.sandbox.sandbox)
-
-    def fresh(self, name: str) -> Path:
-        """A home for a trial, with both providers as they were."""
-        state = self.sandbox.sandbox
-        self.sandbox.clear_faults()
-        state.organizations, state.account = copied(self.known["organizations"], self.known["account"])
-        home = self.folder / name
-        shutil.rmtree(home, ignore_errors=True)
-        shutil.copytree(self.before, home)
-        return home
-
-    def try_at(self, point: Point | None, home: Path) -> int:
-        told = self.folder / "points.json"
-        return run(self.env(home), self.scenario, point, self.sandbox.base_url, told)
-
-    def all_points(self) -> list[Point]:
-        """Found by a run that is only watched."""
-        assert self.try_at(None, self.fresh("counted")) == 0
-        return points(self.folder / "points.json")
-
-    def again(self, home: Path) -> None:
-        """The same command once more, by a person who knows nothing of what happened; refused if it had been done."""
-        self.sandbox.clear_faults()
-        with suppress(RegistryError):
-            act(self.settings(home), self.scenario, Watch(None, ""))
-
-
-def snapshot(state: Sandbox) -> dict[str, Any]:
-    organizations, account = copied(state.organizations, state.account)
-    return {"organizations": organizations, "account": account}
-
-
-def copied(organizations: Any, account: Any) -> tuple[Any, Any]:
-    """What requests can change; the world itself is shared."""
-    kept: list[Any] = [account.account]
-    for each in organizations.values():
-        kept += [each.org, *each.org.projects, *each.org.people]
-    memo = {id(each): each for each in kept}
-    return copy.deepcopy(organizations, memo), copy.deepcopy(account, memo)
-
-
-def made_since(stage: Stage) -> dict[str, list[Any]]:
-    """Everything both providers have that they did not have in an empty world."""
-    world = stage.sandbox.world
-    empty = Sandbox(world, NOW)
-    state = stage.sandbox.sandbox
-    org_id = world.organizations[0].id
-    projects, old = state.organizations[org_id].projects, empty.organizations[org_id].projects
-    return {
-        "projects": [each for name, each in projects.items() if name not in old],
-        "keys": [each for name, each in state.account.keys.items() if name not in empty.account.keys],
-        "elsewhere": [
-            name
-            for name, each in projects.items()
-            if name in old
-            and (each.accounts.keys(), each.keys.keys()) != (old[name].accounts.keys(), old[name].keys.keys())
-        ],
-    }
-
-
-def wrong(stage: Stage, home: Path) -> Iterator[str]:
-    """Everything that is not as it must be after a scenario that ended well."""
-    made = made_since(stage)
-    if len(made["projects"]) != 1:
-        yield f"{len(made['projects'])} projects"
-        return
-    (project,) = made["projects"]
-    live = [key for key in made["keys"] if not key.is_disabled(NOW)]
-    expected = {
-        "name": (project.given_name, REGISTRATION.name),
-        "archived": (project.archived_at, None),
-        "service accounts": (len(project.accounts), 1),
-        "project keys": ([key.account_id for key in project.keys.values()], list(project.accounts)),
-        "limit": (project.budget.limit_cents, 20_000),
-        "alerts": (sorted(a.threshold_cents for a in project.budget.alerts.values()), [10_000, 16_000, 20_000]),
-        "live keys": (len(live), 1),
-        "router limits": (
-            {(k.name, k.limit, k.limit_reset) for k in live},
-            {(REGISTRATION.name, Decimal(200), "monthly")},
-        ),
-        "elsewhere": (made["elsewhere"], []),
-    }
-    yield from (f"{what}: {is_} is not {must}" for what, (is_, must) in expected.items() if is_ != must)
-    if len(live) == len(project.keys) == 1:
-        disabled = {key.hash for key in made["keys"]} - {live[0].hash}
-        yield from wrong_here(stage, home, next(iter(project.keys)), live[0].hash, project.id, disabled)
-
-
-def wrong_here(
-    stage: Stage, home: Path, key_id: str, key_hash: str, project_id: str, disabled: set[str]
-) -> Iterator[str]:
-    settings = stage.settings(home)
-    with read_vault(settings.vault_path, KeyRing(settings.encryption_keys)) as vault:
-        if len(vault.secrets()) != 2:
-            yield f"the vault holds {[each.secret_id for each in vault.secrets()]}"
-        stored = read_key(vault, TENANT_ID, "openai", key_id).get_secret_value()
-        if stored != f"sk-svcacct-SANDBOX-{code(40, key_id)}":
-            yield "the stored key of OpenAI is not the live one"
-        found = stage.sandbox.sandbox.account.by_value(
-            read_key(vault, TENANT_ID, "openrouter", key_hash).get_secret_value()
-        )
-        if found is None or found.hash != key_hash:
-            yield "the stored key of OpenRouter is not the live one"
-    with duckdb.connect(settings.warehouse_path) as warehouse:
-        for what, query, must in (
-            ("keys", "SELECT key_id FROM registry.keys WHERE retired_at IS NULL", {(key_id,), (key_hash,)}),
-            ("retired", f"SELECT key_id FROM registry.keys WHERE {RETIRED}", {(each,) for each in disabled}),
-            ("states", "SELECT DISTINCT state, replaces_key_id FROM registry.provisioning", {("ready", None)}),
-            ("open actions", "SELECT action FROM registry.audit WHERE result IN ('begun', 'lost')", set()),
-            ("tenants", "SELECT tenant_id FROM registry.tenants", {(TENANT_ID,)}),
-            ("project", "SELECT account_id FROM registry.accounts WHERE kind = 'project'", {(project_id,)}),
-            ("bound key", f"SELECT 1 FROM registry.accounts WHERE account_id = '{key_hash}'", {(1,)}),
-        ):
-            if (found := set(warehouse.execute(query).fetchall())) != must:
-                yield f"{what}: {found} is not {must}"
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +67,7 @@ def providers() -> Iterator[RunningSandbox]:
         yield running
 
 
-@pytest.fixture(params=[PROVISION, ROTATE])
+@pytest.fixture(params=SCENARIOS)
 def stage(request: pytest.FixtureRequest, providers: RunningSandbox, tmp_path: Path) -> Stage:
     found = Stage(providers, tmp_path, request.param)
     found.set()
@@ -240,11 +99,12 @@ def trial(stage: Stage, chosen: list[tuple[Point, Point | None]], report: Report
 def test_a_saga_killed_at_some_points_ends_as_if_it_had_not_been(stage: Stage, report: Report) -> None:
     """After each creation, where most is at stake, and at some points by chance."""
     found = stage.all_points()
-    assert {(each.kind, each.way) for each in found} == {(kind, way) for kind, ways in WAYS.items() for way in ways}
+    done = {(kind, way) for kind in SCENARIOS[stage.scenario] for way in WAYS[kind]}
+    assert {(each.kind, each.way) for each in found} == done
     created = re.compile(r"POST (/organization/projects|.*/service_accounts|/keys)")
     chosen = [each for each in found if each.way == AFTER and created.fullmatch(each.what)]
-    assert len(chosen) >= 2
-    chosen += random.Random(SAMPLE_SEED).sample(found, SAMPLE)
+    assert len(chosen) == {PROVISION: 3, ROTATE: 2, RESUME: 1}.get(stage.scenario, 0)
+    chosen += random.Random(SAMPLE_SEED).sample(found, SAMPLE.get(stage.scenario, 2))
     trial(stage, [(each, None) for each in chosen], report, "a sample")
 
 
@@ -259,6 +119,21 @@ def test_a_saga_killed_again_while_it_goes_on_ends_as_if_it_had_not_been(stage: 
     found, drawn = stage.all_points(), random.Random(SAMPLE_SEED)
     chosen = [(drawn.choice(found), drawn.choice(found)) for _ in range(TWICE)]
     trial(stage, chosen, report, "two points each")
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("stage", [SUSPEND], indirect=True)
+def test_a_suspension_killed_at_every_point_is_taken_back_by_resuming(stage: Stage, report: Report) -> None:
+    """Another command than the one that was interrupted."""
+    failures, found = list[str](), stage.all_points()
+    for point in found:
+        home = stage.fresh("trial")
+        stage.try_at(point, home)
+        stage.sandbox.clear_faults()
+        act(stage.settings(home), RESUME, Watch(None, ""))
+        failures += [f"{point}: {each}" for each in wrong(replace(stage, scenario=RESUME), home)]
+    report.append(Line("suspend, then resume", len(found), len(failures), "every point"))
+    assert failures == []
 
 
 def many_are_provisioned(stage: Stage, tenants: int, kills: int, report: Report) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import duckdb
-import pytest
 
 from tokenboard_etl.periods import Window, lookback_window, utc_day
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
@@ -17,54 +18,44 @@ FIRST = datetime(2026, 5, 4, 2, tzinfo=UTC)
 NIGHTS = 14
 
 
-@pytest.fixture
-def fortnight(night: Any, warehouse: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """Nights in a row, the balance read at another hour each."""
-    for number in range(NIGHTS):
-        now = FIRST + timedelta(days=number, hours=7 * number % 20)
-        names = {"keys", "credits", "analytics", "analytics_total"}
-        night(now, lookback_window(utc_day(now), 4), "openrouter", names)
-    return warehouse
-
-
 def violations(warehouse: duckdb.DuckDBPyConnection, name: str) -> int:
     (found,) = run_checks(warehouse, [check for check in all_checks() if check.name == name])
     assert not found.check.blocking
     return found.violations
 
 
-def move(warehouse: duckdb.DuckDBPyConnection, day: date, by_usd: str) -> None:
+@contextmanager
+def moved(warehouse: duckdb.DuckDBPyConnection, day: date, by_usd: Decimal) -> Iterator[None]:
     """Everything used from a snapshot on is another figure."""
     query = "UPDATE raw.openrouter_credits SET used_usd = used_usd + $2::DECIMAL(38, 18) WHERE snapshot_date >= $1"
     warehouse.execute(query, [day, by_usd])
+    yield
+    warehouse.execute(query, [day, -by_usd])
 
 
-def test_the_movement_of_credits_lies_within_the_days_between(
-    fortnight: duckdb.DuckDBPyConnection, sandbox: RunningSandbox
+def test_the_movement_of_credits_lies_within_the_days_between_and_only_grows(
+    night: Any, warehouse: duckdb.DuckDBPyConnection, sandbox: RunningSandbox
 ) -> None:
-    name = "credit_movement_agrees"
-    assert violations(fortnight, name) == 0
+    """A fortnight of nights, the balance read at another hour each."""
+    for number in range(NIGHTS):
+        now = FIRST + timedelta(days=number, hours=7 * number % 20)
+        names = {"keys", "credits", "analytics", "analytics_total"}
+        night(now, lookback_window(utc_day(now), 4), "openrouter", names)
+    agrees, grows = "credit_movement_agrees", "used_credit_only_grows"
+    assert violations(warehouse, agrees) == violations(warehouse, grows) == 0
     week = [FIRST.date() + timedelta(days=number) for number in range(2, 8)]
     daily = [sum(row.usage_usd for row in sandbox.world.openrouter_spend(day, sandbox.sandbox.now())) for day in week]
-    more_than_the_days_touched = str(7 * max(daily))
-    move(fortnight, FIRST.date() + timedelta(days=6), more_than_the_days_touched)
-    assert violations(fortnight, name) > 0
-    move(fortnight, FIRST.date() + timedelta(days=6), f"-{more_than_the_days_touched}")
-    assert violations(fortnight, name) == 0
-    move(fortnight, FIRST.date() + timedelta(days=8), f"-{more_than_the_days_touched}")
-    assert violations(fortnight, name) > 0
-
-
-def test_what_is_not_settled_is_not_judged(fortnight: duckdb.DuckDBPyConnection) -> None:
-    move(fortnight, FIRST.date() + timedelta(days=NIGHTS - 1), "1000000")
-    assert violations(fortnight, "credit_movement_agrees") == 0
-
-
-def test_a_total_that_falls_is_flagged(fortnight: duckdb.DuckDBPyConnection, night: Any) -> None:
-    assert violations(fortnight, "used_credit_only_grows") == 0
-    move(fortnight, FIRST.date() + timedelta(days=6), "-1000")
-    night(FIRST + timedelta(days=NIGHTS), None, "openrouter", {"credits"})
-    assert violations(fortnight, "used_credit_only_grows") == 1
+    more_than_the_days_touched = 7 * max(daily)
+    with moved(warehouse, FIRST.date() + timedelta(days=6), more_than_the_days_touched):
+        assert violations(warehouse, agrees) > 0
+    assert violations(warehouse, agrees) == 0
+    with moved(warehouse, FIRST.date() + timedelta(days=8), -more_than_the_days_touched):
+        assert violations(warehouse, agrees) > 0
+    with moved(warehouse, FIRST.date() + timedelta(days=NIGHTS - 1), Decimal(1000000)):
+        assert violations(warehouse, agrees) == 0, "what is not settled is not judged"
+    with moved(warehouse, FIRST.date() + timedelta(days=6), Decimal(-1000)):
+        night(FIRST + timedelta(days=NIGHTS), None, "openrouter", {"credits"})
+        assert violations(warehouse, grows) == 1
 
 
 def test_a_missed_night_is_a_longer_span_and_two_zeros_are_a_reason(

@@ -8,18 +8,24 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pytest
 import zstandard
 
 import reports
-from proof.conftest import Worked, night
-from tokenboard_etl.closing import bring_up_to_date, credit
-from tokenboard_etl.errors import WrongUse
+from assets.run import run_nightly
+from proof.conftest import DOCUMENT, JUNE, Worked, night
+from proof.figures import Cost, costs_in, feed
+from tokenboard_etl.closing import bring_up_to_date, close, credit
+from tokenboard_etl.errors import CheckFailed, WrongUse
+from tokenboard_etl.periods import Month, Window
 from tokenboard_etl.proof.prove import prove
 from tokenboard_etl.retention import prune
 from tokenboard_etl.settings import Settings
@@ -51,10 +57,20 @@ def costs_of_may(home: Worked) -> Path:
     return min((home.home / "landing" / "openai" / "costs").iterdir())
 
 
+@pytest.fixture
+def july(worked: Worked) -> Iterator[Month]:
+    """A month with a cost on its second day, beside the document's."""
+    more = Cost(date(2026, 7, 2), "acme", "openai", "gpt-4o, input", Decimal("12.345678"), date(2026, 7, 2))
+    feed(worked.sandbox.world, [*costs_in(DOCUMENT), more])
+    yield Month(2026, 7)
+    feed(worked.sandbox.world, costs_in(DOCUMENT))
+
+
 @pytest.mark.parametrize("number", ALL)
 def test_what_was_issued_is_proved(worked: Worked, number: str) -> None:
     proof = prove(worked.at(LATER), number)
     assert proof.failures == ()
+    assert ("adjustment" in {line.kind for line in proof.document.lines}) == (number in (ACME_JUNE, BETA_JUNE))
     assert {share.report for share in proof.evidence.shares} >= {"costs", "analytics"}
 
 
@@ -81,34 +97,33 @@ def test_an_altered_landing_is_named(copied: Callable[[], Worked]) -> None:
     assert "landing was altered" in said
 
 
-def test_a_landing_altered_together_with_its_manifest_is_named(copied: Callable[[], Worked]) -> None:
-    home = copied()
-    folder = costs_of_may(home)
+def rewritten(folder: Path, old: bytes, new: bytes) -> str:
+    """Alters a landing and its manifest so that they agree; returns the checksum the load would then have."""
     page = next(folder.glob("page-*.zst"))
-    body = zstandard.decompress(page.read_bytes()).replace(b"41.237651", b"41.237652")
+    body = zstandard.decompress(page.read_bytes())
+    assert old in body
+    body = body.replace(old, new)
     page.write_bytes(zstandard.compress(body))
     manifest = json.loads((folder / "manifest.json").read_text())
     for each in manifest["pages"]:
         if each["file"] == page.name:
             each["sha256"] = hashlib.sha256(body).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    said = failures(home, ACME_MAY)
-    assert f"The landing {folder} was altered" in said
+    return hashlib.sha256("".join(sorted(each["sha256"] for each in manifest["pages"])).encode()).hexdigest()
+
+
+def test_a_landing_altered_together_with_its_manifest_is_named(copied: Callable[[], Worked]) -> None:
+    home = copied()
+    folder = costs_of_may(home)
+    rewritten(folder, b"41.237651", b"41.237652")
+    assert f"The landing {folder} was altered" in failures(home, ACME_MAY)
 
 
 def test_a_landing_altered_with_every_record_of_its_checksum_gives_other_lines(copied: Callable[[], Worked]) -> None:
     """Whoever rewrites manifest, ledger and evidence still cannot have the invoice come out."""
     home = copied()
     folder = costs_of_may(home)
-    page = next(folder.glob("page-*.zst"))
-    body = zstandard.decompress(page.read_bytes()).replace(b"41.237651", b"41.337651")
-    page.write_bytes(zstandard.compress(body))
-    manifest = json.loads((folder / "manifest.json").read_text())
-    for each in manifest["pages"]:
-        if each["file"] == page.name:
-            each["sha256"] = hashlib.sha256(body).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    sha256 = hashlib.sha256("".join(sorted(each["sha256"] for each in manifest["pages"])).encode()).hexdigest()
+    sha256 = rewritten(folder, b"41.237651", b"41.337651")
     alter(home, "UPDATE billing.issue_source_days SET sha256 = $1 WHERE load_id = $2", sha256, folder.name)
     said = failures(home, ACME_MAY)
     assert "issue_source_days" in said
@@ -205,7 +220,8 @@ def test_an_altered_line_of_an_earlier_document_is_named(copied: Callable[[], Wo
 def test_an_altered_file_is_named(copied: Callable[[], Worked]) -> None:
     home = copied()
     path = prove(home.at(LATER), ACME_MAY).path
-    path.write_bytes(path.read_bytes().replace(b"53.88", b"35.88"))
+    assert b"53,88" in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(b"53,88", b"35,88"))
     assert failures(home, ACME_MAY) == f"The file {path} is not {ACME_MAY} as it was issued."
     path.unlink()
     assert failures(home, ACME_MAY) == f"The file {path} is missing."
@@ -238,7 +254,8 @@ def test_an_altered_template_is_named_and_a_newer_one_beside_it_is_no_matter(
     template.with_name("v2.html").write_text("<p>another invoice</p>")
     proved = command(home, ACME_MAY, tmp_path / "path")
     assert (proved.returncode, proved.stderr) == (0, "")
-    template.write_text(template.read_text().replace("<h1>", "<h1 >"))
+    frame = template.parents[1] / "document" / template.name
+    frame.write_text(frame.read_text().replace("<h1>", "<h1 >"))
     refused = command(home, ACME_MAY, tmp_path / "path")
     assert refused.returncode == 1
     assert refused.stderr == f"tokenboard: {ACME_MAY} is not proved. The template invoice/v1.html was altered.\n"
@@ -255,6 +272,58 @@ def test_the_command_prints_what_it_went_through(worked: Worked) -> None:
     assert said["policy"] == f"sha256 {hashlib.sha256(worked.policy.read_bytes()).hexdigest()}"
     assert said["file"] == f"sha256 {hashlib.sha256(proof.path.read_bytes()).hexdigest()}"
     assert set(said) > {"registry", "prices", "template", "costs", "analytics", "rows", "issued"}
+
+
+def test_what_was_issued_before_its_evidence_was_kept_is_refused_and_what_came_later_is_proved(
+    copied: Callable[[], Worked],
+) -> None:
+    """May as a version before migration 0018 left it."""
+    home = copied()
+    alter(home, "UPDATE billing.issues SET request = NULL, evidence_sha256 = NULL WHERE month = '2026-05'")
+    alter(home, "UPDATE billing.documents SET rows_sha256 = NULL, template_sha256 = NULL WHERE month = '2026-05'")
+    refused = command(home, ACME_MAY)
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"tokenboard: {ACME_MAY} cannot be proved: when it was issued, on 2026-06-10, the registry, prices and names "
+        "it rests on were not kept with it yet (billing.issues has no evidence). Only its file is held against its "
+        "checksum, every night.\n"
+    )
+    assert failures(home, ACME_JUNE) == ""
+
+
+def test_nothing_is_issued_upon_rows_that_were_changed(copied: Callable[[], Worked]) -> None:
+    """May's invoice is changed by a cent: no credit note is made of it, and no month closed."""
+    home = copied()
+    alter(home, f"UPDATE billing.credit_uses SET used = used - 0.01 WHERE invoice_number = '{ACME_MAY}'")
+    now = home.at(night(8, 2))
+    with open_warehouse(now.warehouse_path) as warehouse:
+        for issue in (lambda: credit(warehouse, now, BETA_MAY, reason="agreed"), lambda: close(warehouse, now, JUNE)):
+            with pytest.raises(CheckFailed, match=f"the stored rows of {ACME_MAY} are not what was issued"):
+                issue()
+        numbers = warehouse.execute("SELECT invoice_number FROM billing.documents ORDER BY 1").fetchall()
+    assert numbers == [(number,) for number in ALL]
+
+
+def test_a_month_that_was_closed_by_a_persons_word_is_proved_with_it(copied: Callable[[], Worked], july: Month) -> None:
+    """Days are missing; the word stands on the file, in the rows, and in what prove prints."""
+    home = copied()
+    now = home.at(night(8, 2))
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_nightly(now, Window(july.first, date(2026, 7, 4)), instance)
+    with open_warehouse(now.warehouse_path) as warehouse:
+        with pytest.raises(CheckFailed, match="source day"):
+            close(warehouse, now, july)
+        closed = close(warehouse, now, july, accepted_reason="agreed <b>with Ann</b>", accepted_by="Bo")
+    invoice = next(each for each in closed.issued if each.buyer.tenant_id == "acme")
+    assert {line.kind for line in invoice.lines} >= {"usage", "fee"}
+    html = prove(now, invoice.number).path.read_text()
+    assert "agreed &lt;b&gt;with Ann&lt;/b&gt;" in html
+    assert [prove(now, each.number).failures for each in closed.issued] == [()] * len(closed.issued)
+    ended = command(home, invoice.number)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "accepted          agreed <b>with Ann</b>, says Bo" in ended.stdout.splitlines()
+    alter(home, "UPDATE billing.documents SET accepted_by = 'Cy' WHERE invoice_number = $1", invoice.number)
+    assert f"{invoice.number} is stored with accepted" in failures(home, invoice.number)
 
 
 def test_a_number_nobody_issued_is_wrong_use(worked: Worked) -> None:

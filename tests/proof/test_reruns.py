@@ -1,4 +1,7 @@
-"""Everything is changed and run again: what was issued stays as it is to the last byte, and is still proved."""
+"""Everything is changed and run again: what was issued stays as it is to the last byte, and is still proved.
+
+An issued row that was changed all the same stops the night.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +107,17 @@ def test_nothing_issued_changes_and_all_of_it_is_proved(
     for number in NUMBERS:
         assert run("prove", number).returncode == 0
 
-    template.write_text(template.read_text().replace("<h1>", "<h1 class=new>"))
+    frame = template.parents[1] / "document" / template.name
+    frame.write_text(frame.read_text().replace("<h1>", "<h1 class=new>"))
     for arguments in (("nightly", "--from", "2026-07-18", "--to", "2026-07-19"), ("close", "2026-06")):
         assert run(*arguments).returncode == 0
     assert issued(settings) == before
+
+    with open_warehouse(settings.warehouse_path) as warehouse:
+        warehouse.execute(
+            "UPDATE billing.invoice_lines SET description = 'something else' "
+            "WHERE invoice_number = 'INV-2026-00003' AND line_no = 2"
+        )
+    refused = run("nightly", "--from", "2026-07-18", "--to", "2026-07-19")
+    assert refused.returncode == 1
+    assert "the stored rows of INV-2026-00003 are not what was issued" in refused.stderr

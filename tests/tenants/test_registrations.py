@@ -125,6 +125,17 @@ def test_an_id_with_other_content_and_a_name_that_is_taken_are_rejected(inbox: I
     assert inbox.files()[""] == []
 
 
+def test_names_that_would_do_harm_elsewhere_are_data_and_one_in_another_form_is_taken(inbox: Inbox) -> None:
+    names = ["<img src=x onerror=alert(1)>", "'; DROP TABLE registry.tenants; --", "../../Caf\u00e9"]
+    for number, name in enumerate([*names, "../../cafe\u0301"]):
+        inbox.drop(f"{number}.json", {**ONE, "registration_id": f"r-{number}", "name": name})
+    assert inbox.run() == [True, True, True, False]
+    assert inbox.tenants() == sorted(names)
+    assert [len(inbox.desk.router_keys(name)) for name in names] == [1, 1, 1]
+    assert inbox.files()["rejected"] == ["3.json", "3.json.reason.txt"]
+    assert "belongs to the tenant caf (" in inbox.reason("3.json")
+
+
 def test_a_half_written_file_is_left_until_it_is_whole_or_stays_as_it_is(inbox: Inbox) -> None:
     whole = json.dumps(ONE).encode()
     for length in range(0, len(whole), 7):
@@ -152,6 +163,10 @@ def test_a_half_written_file_is_left_until_it_is_whole_or_stays_as_it_is(inbox: 
         (json.dumps({**ONE, "name": "\ud800"}).encode(), "surrogate"),
         (json.dumps({**ONE, "industry": "\udfff"}).encode(), "surrogate"),
         (json.dumps({**ONE, "name": ""}).encode(), "empty"),
+        (json.dumps({**ONE, "name": "x" * 300}).encode(), "300 characters"),
+        (json.dumps({**ONE, "name": "a\nb"}).encode(), "U+000A"),
+        (json.dumps({**ONE, "name": "a\u200fb"}).encode(), "U+200F"),
+        (json.dumps({**ONE, "name": "a\0b"}).encode(), "U+0000"),
         (json.dumps({**ONE, "limit_usd": True}).encode(), "limit_usd"),
         (json.dumps({**ONE, "limit_usd": -1}).encode(), "cannot be meant"),
         (b'{"registration_id": "r", "name": "a", "limit_usd": NaN}', "NaN is no JSON number"),

@@ -86,9 +86,11 @@ def readers(path: Path) -> Iterator[list[subprocess.Popen[str]]]:
         yield started
     finally:
         for process in started:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream:
+                    stream.close()
 
 
 @pytest.mark.slow
@@ -103,10 +105,14 @@ def test_readers_never_meet_an_error_or_a_mixed_result_while_it_is_replaced(
             if number % 5 == 0:  # however slow the machine is: one after another sees a publication as new as this one
                 asked = number // 5 % READERS
                 told[asked] += list(until(number, processes[asked]))
-        ended = [process.communicate("stop\n") for process in processes]
-    for said, (out, err) in zip(told, ended, strict=True):
-        assert err == ""
-        said += [seen(line) for line in out.splitlines()]
+        for process, said in zip(processes, told, strict=True):
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdin.close()
+            said += map(seen, process.stdout)
+            assert process.stderr.read() == ""
+    for said in told:
         assert said
         assert all(tenants == bindings and views == 0 for tenants, bindings, views in said)
         assert said == sorted(said)
@@ -187,3 +193,42 @@ def test_a_publication_that_fails_is_not_kept_as_an_earlier_one(
         publish(warehouse, tmp_path / "warehouse.duckdb", published)
     assert publications_of(published) == before
     assert published.resolve() == before[-1].resolve()
+
+
+TABLES = "SELECT schema_name, table_name FROM duckdb_tables()"
+PLANTED = "the name of a person that nobody who reads the published file may find"
+
+
+def everything(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[object, ...]]:
+    return connection.execute(f"FROM {table} ORDER BY ALL").fetchall()
+
+
+def test_what_is_not_published_leaves_no_byte_in_the_published_file(
+    warehouse: duckdb.DuckDBPyConnection, published: Path, tmp_path: Path
+) -> None:
+    """Neither of tables that are dropped there, nor of rows and tables that were removed from the working file."""
+    rows = "FROM range(50000) AS many (i)"
+    warehouse.execute(f"CREATE TABLE staging.gone AS SELECT '{PLANTED} 1 ' || md5(CAST(i AS VARCHAR)) AS name {rows}")
+    warehouse.execute(f"CREATE TABLE raw.kept AS SELECT '{PLANTED} 2 ' || md5(CAST(i AS VARCHAR)) AS name {rows}")
+    warehouse.execute(
+        f"""
+        INSERT INTO ops.operation_rejects BY NAME
+        SELECT repeat('0', 64) AS sha256, 'a.csv' AS file, i AS row_number, $1 AS read_at,
+            '{PLANTED} 3 ' || md5(CAST(i AS VARCHAR)) AS reason {rows}
+        """,
+        [NOW],
+    )
+    warehouse.execute("CHECKPOINT")
+    warehouse.execute("DROP TABLE staging.gone")
+    for number in range(100):
+        register(warehouse, number)
+    publish(warehouse, tmp_path / "warehouse.duckdb", published)
+    working = (tmp_path / "warehouse.duckdb").read_bytes()
+    assert all(f"{PLANTED} {number}".encode() in working for number in (1, 2, 3))
+    assert PLANTED.encode() not in published.read_bytes()
+    assert published.stat().st_blocks * 512 < len(working) // 2
+    with duckdb.connect(published, read_only=True) as copy:
+        tables = [f"{schema}.{table}" for schema, table in copy.execute(TABLES).fetchall()]
+        assert {"registry.tenants", "billing.charges", "ops.loads"} <= set(tables)
+        for table in tables:
+            assert everything(copy, table) == everything(warehouse, table), table

@@ -1,18 +1,22 @@
 """Corrections of closed months: what a line comes to now minus what was invoiced for it, under the month's own terms.
 
 Both the exact figure and the printed one are differences of sums, so that all documents of a month together print
-each line rounded once, and their exact figures are the rated ones to the last digit.
+each line rounded once, and their exact figures are the rated ones to the last digit. Only a line that a credit note
+took back is not corrected below nothing: what was given back is not given back again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import TypeVar
 
 from tokenboard_etl.billing.inputs import ClosedMonth, InvoicedLine, LineKey, RatedLine
 from tokenboard_etl.billing.invoice import ADJUSTMENT, Line
 from tokenboard_etl.billing.lines import described, least_minor, minimum_described
 from tokenboard_etl.money import BILLED_SCALE, exact, minor_as, to_minor
+
+_Figure = TypeVar("_Figure", int, Decimal)
 
 
 def adjustments(closed: ClosedMonth, tenant_id: str) -> Iterator[Line]:
@@ -59,7 +63,7 @@ def _difference(
     before: InvoicedLine | None,
 ) -> Iterator[Line]:
     with exact():
-        change = now - (before.billed_exact if before else 0)
+        change = now if before is None else _left_standing(now, before.reversed_exact) - before.billed_exact
     if change == 0:
         return
     yield Line(
@@ -74,12 +78,20 @@ def _difference(
         None,
         None,
         change,
-        now_minor - (before.amount_minor if before else 0),
+        now_minor if before is None else _left_standing(now_minor, before.reversed_minor) - before.amount_minor,
         str(closed.month),
         closed.original,
         before.line_no if before else None,
         tuple(tax.code for tax in closed.taxes),
     )
+
+
+def _left_standing(now: _Figure, reversed_: _Figure) -> _Figure:
+    """What a line has to be invoiced at: what it comes to now, but no less than what was taken back of it.
+
+    Below zero the refund comes on top. The same stands in sql/billing/corrections_due.sql.
+    """
+    return max(now, min(now, type(now)(0)) - reversed_)
 
 
 def _order(key: LineKey) -> tuple[str, ...]:

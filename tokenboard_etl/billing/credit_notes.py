@@ -14,10 +14,10 @@ import duckdb
 
 from tokenboard_etl.billing.invoice import CREDIT, CREDIT_NOTE, INVOICE, CreditUse, Invoice, Line, Render, TaxSum
 from tokenboard_etl.billing.issue import issue_documents
+from tokenboard_etl.billing.issued import issued_document
 from tokenboard_etl.billing.lines import flat_line, numbered
 from tokenboard_etl.billing.policy import Policy
 from tokenboard_etl.billing.policy_versions import policy_in_use
-from tokenboard_etl.billing.records import issued_document
 from tokenboard_etl.errors import WrongUse
 from tokenboard_etl.money import exact, format_minor, percent_of
 from tokenboard_etl.warehouse.connection import transaction
@@ -42,6 +42,7 @@ def issue_credit_note(
         original = issued_document(connection, number)
         file = policy_in_use(connection)
         earlier = credit_notes_over(connection, number)
+        _refuse_the_same_again(number, earlier, reason, amount_minor)
         draft = credit_note_of(original, earlier, file.policy, now, reason, line_nos, amount_minor)
         request = {"credits": number, "reason": reason, "line_nos": list(line_nos), "amount_minor": amount_minor}
         (issued,) = issue_documents(connection, [draft], original.month, now, file, render, request)
@@ -112,6 +113,16 @@ def _chosen(original: Invoice, before: Sequence[Line], line_nos: Sequence[int]) 
             raise WrongUse(f"Line {line_no} of {original.number} asks for nothing, so it cannot be credited.")
         found.append(_reversed(original, line))
     return found
+
+
+def _refuse_the_same_again(number: str, earlier: Sequence[Invoice], reason: str, amount_minor: int | None) -> None:
+    """Whoever was interrupted runs a command again; lines and the whole invoice can be credited only once anyway."""
+    for note in earlier:
+        if amount_minor is not None and (note.reason, note.net_minor) == (reason, -amount_minor):
+            raise WrongUse(
+                f"{note.number} credits {number} with the same amount for the same reason already. If another "
+                "is meant, give it a --reason of its own."
+            )
 
 
 def _amount(original: Invoice, amount_minor: int) -> Line:

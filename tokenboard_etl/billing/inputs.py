@@ -37,7 +37,8 @@ class RatedLine:
 class InvoicedLine:
     """What was invoiced so far under one key: usage and all adjustments, or the minimum and its adjustments.
 
-    `line_no` is where it stands on the month's first document; None if it came later.
+    `line_no` is where it stands on the month's first document; None if it came later. `reversed_exact` and
+    `reversed_minor` are what credit notes took back of it, negative.
     """
 
     key: LineKey
@@ -45,6 +46,8 @@ class InvoicedLine:
     billed_exact: Decimal
     amount_minor: int
     line_no: int | None
+    reversed_exact: Decimal = Decimal(0)
+    reversed_minor: int = 0
 
 
 @dataclass(frozen=True)

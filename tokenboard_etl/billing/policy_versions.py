@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from itertools import count
+from itertools import count, starmap
 
 import duckdb
 
 from tokenboard_etl.billing.policy_file import PolicyFile, parse_policy
 from tokenboard_etl.billing.policy_globs import to_like
-from tokenboard_etl.billing.policy_rules import Budget, Category, FallbackPrice, Margin
+from tokenboard_etl.billing.policy_rules import Budget, Category, FallbackPrice, Margin, PriceOverride
 from tokenboard_etl.tenants.registry import rerate_open_months
 from tokenboard_etl.warehouse.connection import transaction
 
@@ -69,7 +69,7 @@ def _complete_versions(connection: duckdb.DuckDBPyConnection) -> bool:
         """
     ).fetchall()
     for sha256, content in bare:
-        file = parse_policy(str(content).encode(), "a policy used before")._replace(sha256=sha256)
+        file = _version(sha256, content)
         rules, budgets = file.policy, file.policy.budgets
         _append(connection, "policy.categories", file, map(_category, count(1), rules.categories))
         _append(connection, "policy.fallback_prices", file, map(_fallback, rules.fallback_prices))
@@ -77,7 +77,21 @@ def _complete_versions(connection: duckdb.DuckDBPyConnection) -> bool:
         _append(
             connection, "policy.budget_thresholds", file, [(b.id, percent) for b in budgets for percent in b.thresholds]
         )
-    return bool(bare)
+    without_prices = connection.execute(
+        """
+        SELECT policy_sha256, content FROM policy.versions
+        WHERE contains(content, 'price_overrides')
+            AND policy_sha256 NOT IN (SELECT policy_sha256 FROM policy.price_overrides)
+        """
+    ).fetchall()
+    found = [file for file in starmap(_version, without_prices) if file.policy.price_overrides]
+    for file in found:
+        _append(connection, "policy.price_overrides", file, map(_price, file.policy.price_overrides))
+    return bool(bare or found)
+
+
+def _version(sha256: str, content: str) -> PolicyFile:
+    return parse_policy(content.encode(), "a policy used before")._replace(sha256=sha256)
 
 
 def _append(
@@ -108,6 +122,11 @@ def _category(position: int, rule: Category) -> tuple[object, ...]:
 def _fallback(price: FallbackPrice) -> tuple[object, ...]:
     facts = (price.id, price.category, price.unit, price.usd, price.precedence, price.valid_from, price.valid_until)
     return (*facts, _like(price.tenant))
+
+
+def _price(price: PriceOverride) -> tuple[object, ...]:
+    what = (price.id, to_like(price.model), price.tier, price.token_kind, price.usd_per_token)
+    return (*what, price.precedence, price.valid_from, price.valid_until)
 
 
 def _like(pattern: str | None) -> str | None:

@@ -128,14 +128,18 @@ def _invoiced(
         WITH {_PAIRS}
         SELECT
             document.tenant_id, line.service_month, line.provider, line.account_id, line.line_item, line.margin_rule_id,
-            max(line.account_name), sum(line.billed_exact), CAST(sum(line.amount_minor) AS BIGINT),
-            min(line.line_no) FILTER (line.invoice_number = original.invoice_number)
+            max(line.account_name),
+            coalesce(sum(line.billed_exact) FILTER (line.kind <> 'credit_note'), 0),
+            CAST(coalesce(sum(line.amount_minor) FILTER (line.kind <> 'credit_note'), 0) AS BIGINT),
+            min(line.line_no) FILTER (line.invoice_number = original.invoice_number),
+            coalesce(sum(line.billed_exact) FILTER (line.kind = 'credit_note'), 0),
+            CAST(coalesce(sum(line.amount_minor) FILTER (line.kind = 'credit_note'), 0) AS BIGINT)
         FROM billing.invoice_lines AS line
         JOIN billing.documents AS document ON document.invoice_number = line.invoice_number
         JOIN pairs ON pairs.tenant_id = document.tenant_id AND pairs.month = line.service_month
         LEFT JOIN staging.first_documents AS original
             ON original.tenant_id = document.tenant_id AND original.service_month = line.service_month
-        WHERE line.kind IN ('usage', 'adjustment', 'minimum')
+        WHERE line.kind IN ('usage', 'adjustment', 'minimum', 'credit_note')
         GROUP BY ALL
         ORDER BY ALL
         """,  # noqa: S608 - our own text

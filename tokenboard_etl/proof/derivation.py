@@ -13,10 +13,10 @@ from tokenboard_etl.billing.credit_notes import credit_note_of, credit_notes_ove
 from tokenboard_etl.billing.drafts import inputs_of_month
 from tokenboard_etl.billing.evidence import registry_checksum
 from tokenboard_etl.billing.invoice import Acceptance, Invoice
+from tokenboard_etl.billing.issued import issued_document
 from tokenboard_etl.billing.kept_states import restore
 from tokenboard_etl.billing.policy_file import parse_policy
 from tokenboard_etl.billing.policy_versions import policy_in_use, record_policy
-from tokenboard_etl.billing.records import issued_document
 from tokenboard_etl.errors import LandingDamaged
 from tokenboard_etl.landing import Landing, read_landing
 from tokenboard_etl.periods import Month

@@ -58,10 +58,16 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
         """,
         [number],
     ).fetchall()
-    if not rows or rows[0][-1] is None:
-        raise CheckFailed(f"{number} cannot be proved: when it was issued, not all it rests on was kept yet.")
+    if not rows:
+        raise CheckFailed(f"{number} cannot be proved: the record of its issue is gone (billing.issues).")
     issue_no, *facts, sealed_as = rows[0]
     month, issued_at, policy_sha256, registry_sha256, prices_sha256, _, request = facts
+    if sealed_as is None:
+        raise CheckFailed(
+            f"{number} cannot be proved: when it was issued, on {issued_at:%Y-%m-%d}, the registry, prices and names "
+            "it rests on were not kept with it yet (billing.issues has no evidence). Only its file is held against its "
+            "checksum, every night."
+        )
     states = _states(kept, issue_no)
     policies = _policies(kept, {policy_sha256, *_of_closed_months(states)})
     altered = []

@@ -14,7 +14,8 @@ import duckdb
 import jinja2
 
 from tokenboard_etl.billing.invoice import Invoice
-from tokenboard_etl.billing.records import issued_document, rows_checksum
+from tokenboard_etl.billing.issued import issued_document
+from tokenboard_etl.billing.records import rows_checksum
 from tokenboard_etl.proof.comparison import differences
 from tokenboard_etl.proof.derivation import derived, earlier_documents, fill, landings_of
 from tokenboard_etl.proof.evidence import Evidence, evidence_of

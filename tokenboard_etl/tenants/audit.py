@@ -89,14 +89,18 @@ class Audit:
             [action_no, self._now(), result, object_id, request_id, redact(detail) if detail else None],
         )
 
-    def settle(self, tenant_id: str, provider: str) -> None:
-        """Notes that what the actions of unknown end were for is in place, within the caller's transaction."""
+    def settle(self, tenant_id: str, provider: str, *, action: str | None = None, object_id: str | None = None) -> None:
+        """Notes that what the actions of unknown end were for is in place, within the caller's transaction.
+
+        All of a tenant's at a provider, or those of one kind about one object.
+        """
         self._warehouse.execute(
             """
             UPDATE registry.audit SET ended_at = $3, result = 'settled'
             WHERE tenant_id = $1 AND provider = $2 AND connection_id IS NOT NULL AND result IN ('begun', 'lost')
+                AND ($4 IS NULL OR action = $4) AND ($5 IS NULL OR object_id = $5)
             """,
-            [tenant_id, provider, self._now()],
+            [tenant_id, provider, self._now(), action, object_id],
         )
 
     def unresolved(self, tenant_id: str, provider: str, action: str) -> list[Unresolved]:

@@ -5,23 +5,34 @@ Staging only renames and casts, so it is views; everything after it is tables.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
 
 import duckdb
 
-from tokenboard_etl.periods import Month
+from tokenboard_etl.periods import Month, Window
 from tokenboard_etl.warehouse.connection import transaction
 from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, quoted, sources_of
 
+ROWS_AT_ONCE = 1_000_000
+"""Where the providers sent more rows, tables of days are built some days at a time: what is joined fits into memory."""
+
+Columns = list[tuple[str, str]]
+
+_KNOWN_COLUMNS: dict[SqlFile, Columns] = {}
+
 
 def build_models(connection: duckdb.DuckDBPyConnection, now: datetime, settle_days: int) -> dict[str, int]:
-    """Builds every model for the months whose input changed; returns table name to its row count.
+    """Builds every model for the months whose input changed; returns the tables' row counts.
 
     A table whose columns changed, or that is not there yet, is built whole. All or nothing becomes visible.
     """
-    with transaction(connection):
-        return build_within(connection, now, settle_days)
+    connection.execute("SET preserve_insertion_order = false")  # no table has an order; for one, a core waits
+    try:
+        with transaction(connection):
+            return build_within(connection, now, settle_days)
+    finally:
+        connection.execute("RESET preserve_insertion_order")
 
 
 def build_within(
@@ -35,10 +46,11 @@ def build_within(
         Month.parse(month)
         for (month,) in connection.execute("SELECT DISTINCT month FROM ops.dirty_months ORDER BY 1").fetchall()
     ]
+    existing = _columns_of_tables(connection)
     for model in models_in_order():
-        _build(connection, model, months, whole=whole)
+        _build(connection, model, months, existing, whole=whole)
     connection.execute("DELETE FROM ops.dirty_months")
-    return {model.name: row_count(connection, model.name) for model in models_in_order()}
+    return {model.name: row_count(connection, model.name) for model in models_in_order() if model.schema != "staging"}
 
 
 def build_table(connection: duckdb.DuckDBPyConnection, name: str) -> int:
@@ -52,10 +64,10 @@ def build_table(connection: duckdb.DuckDBPyConnection, name: str) -> int:
 
 def build_table_within(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     """The same inside the caller's transaction."""
-    behind = _behind(name)
+    behind, existing = _behind(name), _columns_of_tables(connection)
     for model in models_in_order():
         if model.name == name or (model.name in behind and model.schema == "staging"):
-            _build(connection, model, (), whole=False)
+            _build(connection, model, (), existing, whole=False)
     return row_count(connection, name)
 
 
@@ -64,7 +76,7 @@ def build_with_sources(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     with transaction(connection):
         for model in models_in_order():
             if model.name == name or model.name in _behind(name):
-                _build(connection, model, (), whole=True)
+                _build(connection, model, (), {}, whole=True)
     return row_count(connection, name)
 
 
@@ -92,45 +104,104 @@ def row_count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {quoted(table)}").fetchall()[0][0])  # noqa: S608 - quoted
 
 
-def _build(connection: duckdb.DuckDBPyConnection, model: SqlFile, months: Sequence[Month], *, whole: bool) -> None:
+def _build(
+    connection: duckdb.DuckDBPyConnection,
+    model: SqlFile,
+    months: Sequence[Month],
+    existing: Mapping[str, Columns],
+    *,
+    whole: bool,
+) -> None:
     target, query = quoted(model.name), model.query
     if model.schema == "staging":
         connection.execute(f"CREATE OR REPLACE VIEW {target} AS {query}")
         comment_on(connection, model, "VIEW")
         return
-    connection.execute(f"CREATE TEMP VIEW shape AS {query}")
-    wanted = connection.execute("DESCRIBE shape").fetchall()
-    connection.execute("DROP VIEW shape")
-    if whole or not _same_columns(connection, model, wanted):
-        connection.execute(f"CREATE OR REPLACE TABLE {target} AS {query}")
+    wanted = _columns_of(connection, model)
+    by_day = model.month_column and dict(wanted)[model.month_column] == "DATE"
+    if whole or existing.get(model.name) != wanted:
+        days = _days_of_all_loads(connection) if by_day else None
+        if days is None:
+            connection.execute(f"CREATE OR REPLACE TABLE {target} AS {query}")
+        else:
+            connection.execute(f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM ({query}) WHERE false")  # noqa: S608 - quoted
+            for condition, values in [*_by_days(connection, model, days), _beside(model, days)]:
+                connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM ({query}) WHERE {condition}", values)  # noqa: S608 - quoted
         comment_on(connection, model, "TABLE")
     elif model.month_column is None:
         connection.execute(f"DELETE FROM {target}")  # noqa: S608 - quoted
         connection.execute(f"INSERT INTO {target} BY NAME {query}")
     else:
         for month in months:
-            condition, values = _in_month(model, wanted, month)
-            connection.execute(f"DELETE FROM {target} WHERE {condition}", values)  # noqa: S608 - quoted
-            connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM ({query}) WHERE {condition}", values)  # noqa: S608 - quoted
+            parts = _by_days(connection, model, month.window) if by_day else [_in_month(model, month)]
+            for condition, values in parts:
+                connection.execute(f"DELETE FROM {target} WHERE {condition}", values)  # noqa: S608 - quoted
+                connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM ({query}) WHERE {condition}", values)  # noqa: S608 - quoted
 
 
-def _in_month(model: SqlFile, columns: Sequence[tuple[object, ...]], month: Month) -> tuple[str, dict[str, object]]:
-    column = model.month_column
-    types = {name: kind for name, kind, *_ in columns}
-    if types[column] == "VARCHAR":
-        return f'"{column}" = $month', {"month": str(month)}
-    return f'"{column}" >= $start AND "{column}" < $end', {"start": month.window.start, "end": month.window.end}
+Condition = tuple[str, Mapping[str, object]]
 
 
-def _same_columns(connection: duckdb.DuckDBPyConnection, model: SqlFile, wanted: Sequence[tuple[object, ...]]) -> bool:
-    existing = connection.execute(
-        """
-        SELECT column_name, data_type FROM duckdb_columns()
-        WHERE schema_name = $1 AND table_name = $2 ORDER BY column_index
-        """,
-        [model.schema, model.table],
+def _in_month(model: SqlFile, month: Month) -> Condition:
+    return f'"{model.month_column}" = $month', {"month": str(month)}
+
+
+def _by_days(connection: duckdb.DuckDBPyConnection, model: SqlFile, days: Window) -> Iterator[Condition]:
+    """Conditions that make up `days` together, each for as many days as bring ROWS_AT_ONCE."""
+    rows = dict(
+        connection.execute(
+            """
+            SELECT usage_date, sum(rows) FROM (
+                SELECT usage_date, max(rows) AS rows FROM ops.load_days WHERE usage_date >= $1 AND usage_date < $2
+                GROUP BY connection_id, report, usage_date
+            ) GROUP BY usage_date
+            """,
+            [days.start, days.end],
+        ).fetchall()
+    )
+    start, gathered = days.start, 0
+    for day in days.days():
+        if gathered and gathered + rows.get(day, 0) > ROWS_AT_ONCE:
+            yield _between(model, start, day)
+            start, gathered = day, 0
+        gathered += rows.get(day, 0)
+    yield _between(model, start, days.end)
+
+
+def _between(model: SqlFile, start: date, end: date) -> Condition:
+    return f'"{model.month_column}" >= $start AND "{model.month_column}" < $end', {"start": start, "end": end}
+
+
+def _beside(model: SqlFile, days: Window) -> Condition:
+    column = f'"{model.month_column}"'
+    return f"({column} >= $start AND {column} < $end) IS NOT TRUE", {"start": days.start, "end": days.end}
+
+
+def _days_of_all_loads(connection: duckdb.DuckDBPyConnection) -> Window | None:
+    """From the first to the last day that was loaded; None where one query can build all of it."""
+    ((first, last, rows),) = connection.execute(
+        "SELECT min(usage_date), max(usage_date), sum(rows) FROM ops.load_days"
     ).fetchall()
-    return existing == [(name, kind) for name, kind, *_ in wanted]
+    return Window.of_days(first, last) if first and rows > ROWS_AT_ONCE else None
+
+
+def _columns_of(connection: duckdb.DuckDBPyConnection, model: SqlFile) -> Columns:
+    """Names and types of a model's columns; found once in a process, as they follow from the SQL files alone."""
+    if model not in _KNOWN_COLUMNS:
+        connection.execute(f"CREATE TEMP VIEW shape AS {model.query}")
+        _KNOWN_COLUMNS[model] = [(name, kind) for name, kind, *_ in connection.execute("DESCRIBE shape").fetchall()]
+        connection.execute("DROP VIEW shape")
+    return _KNOWN_COLUMNS[model]
+
+
+def _columns_of_tables(connection: duckdb.DuckDBPyConnection) -> Mapping[str, Columns]:
+    rows = connection.execute(
+        "SELECT schema_name || '.' || table_name, column_name, data_type FROM duckdb_columns() ORDER BY 1, column_index"
+    ).fetchall()
+    found: dict[str, Columns] = {}
+    for table, name, kind in rows:
+        found.setdefault(table, []).append((name, kind))
+    return found
 
 
 def comment_on(connection: duckdb.DuckDBPyConnection, model: SqlFile, kind: str) -> None:

@@ -16,7 +16,7 @@ from tokenboard_etl.files import storage_errors, sync_directory
 KEPT = 3
 """So many earlier publications stay beside the newest one, so that yesterday's can be asked again."""
 
-_GRACE_SECONDS = 60
+_GRACE_NS = 60 * 10**9
 """So long a file stays in any case: who has followed the link to it has not opened it yet."""
 
 
@@ -46,7 +46,7 @@ def put_in_place(published: Path, write: Callable[[Path], None]) -> None:
             beside.unlink(missing_ok=True)
             link.unlink(missing_ok=True)
         sync_directory(published.parent)
-        _forget(published, before=name.stat().st_mtime - _GRACE_SECONDS)
+        _forget(published, before_ns=name.stat().st_mtime_ns - _GRACE_NS)
 
 
 def _folder(published: Path) -> Path:
@@ -64,9 +64,9 @@ def _remove_leftovers(published: Path) -> None:
                 unseen.unlink()
 
 
-def _forget(published: Path, before: float) -> None:
+def _forget(published: Path, before_ns: int) -> None:
     for old in publications_of(published)[: -1 - KEPT]:
-        if old.stat().st_mtime < before:
+        if old.stat().st_mtime_ns < before_ns:
             old.unlink()
 
 

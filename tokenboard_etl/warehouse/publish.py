@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 
 from tokenboard_etl.errors import WarehouseError
+from tokenboard_etl.warehouse.blocks import copy_blocks
 from tokenboard_etl.warehouse.connection import configure, driver_errors
 from tokenboard_etl.warehouse.models import comment_on
 from tokenboard_etl.warehouse.publications import put_in_place
@@ -42,7 +42,7 @@ def publish(connection: duckdb.DuckDBPyConnection, working: Path, published: Pat
     connection.execute("CHECKPOINT")
 
     def copy(path: Path) -> None:
-        shutil.copyfile(working, path)
+        copy_blocks(connection, working, path, _is_published)
         _strip(path)
 
     return _publish(connection, published, copy)
@@ -83,8 +83,12 @@ def _publish(connection: duckdb.DuckDBPyConnection, published: Path, copy: Calla
     return size
 
 
+def _is_published(schema: str, table: str) -> bool:
+    return schema in PUBLISHED_SCHEMAS and f"{schema}.{table}" not in _NOT_PUBLISHED
+
+
 def _strip(path: Path) -> None:
-    """Drops what is not for analysts from the copy, and adds the views."""
+    """Drops what is not for analysts from the copy, where it has no bytes, and adds the views."""
     with driver_errors(path):
         copy = duckdb.connect(path)
         try:
@@ -94,7 +98,7 @@ def _strip(path: Path) -> None:
             ).fetchall():
                 copy.execute(f"DROP VIEW {quoted(f'{schema}.{table}')}")
             for schema, table in copy.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall():
-                if schema not in PUBLISHED_SCHEMAS or f"{schema}.{table}" in _NOT_PUBLISHED:
+                if not _is_published(schema, table):
                     copy.execute(f"DROP TABLE {quoted(f'{schema}.{table}')}")
             for schema in ("raw", "staging", "policy"):
                 copy.execute(f"DROP SCHEMA IF EXISTS {schema}")

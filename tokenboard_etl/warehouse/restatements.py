@@ -27,13 +27,13 @@ def record_restatements(
     connection: duckdb.DuckDBPyConnection, table: str, landing: Landing, days: Collection[date]
 ) -> int:
     """Writes every value that is new, changed or gone on days that were loaded before; returns how many."""
+    known = _days_loaded_before(connection, landing, days)
+    if not known:
+        return 0
     result = connection.execute(
         f"""
         INSERT INTO billing.restatements
         WITH {_before_and_after(table)},
-        known_days AS (
-            SELECT DISTINCT usage_date FROM ops.load_days WHERE connection_id = $connection AND report = $report
-        ),
         pairs AS (
             SELECT
                 coalesce(was.usage_date, now.usage_date) AS usage_date,
@@ -49,13 +49,12 @@ def record_restatements(
         SELECT usage_date, $provider, $connection, account_id, api_key_id, line_item, previous_usd, current_usd,
             coalesce(current_usd, 0) - coalesce(previous_usd, 0), $load, $seen
         FROM pairs
-        WHERE previous_usd IS DISTINCT FROM current_usd AND usage_date IN (SELECT usage_date FROM known_days)
+        WHERE previous_usd IS DISTINCT FROM current_usd
         """,  # noqa: S608 - names and files are ours
         {
             "connection": landing.connection_id,
-            "days": list(days),
+            "days": known,
             "provider": landing.provider,
-            "report": landing.report,
             "load": landing.load_id,
             "seen": landing.started_at,
         },
@@ -71,27 +70,20 @@ def find_collapse(
     settle_time: timedelta,
 ) -> str | None:
     """Says what happened if settled days lost more than a fifth of their money, or one of them became empty."""
+    settled = _days_loaded_before(connection, landing, days, settle_time)
+    if not settled:
+        return None
     rows = connection.execute(
         f"""
         WITH {_before_and_after(table)},
-        settled AS (
-            SELECT DISTINCT usage_date FROM ops.load_days
-            WHERE connection_id = $connection AND report = $report
-                AND started_at >= CAST(usage_date + 1 AS TIMESTAMPTZ) + $settle
-        )
+        settled AS (SELECT unnest($days::DATE[]) AS usage_date)
         SELECT settled.usage_date,
             (SELECT coalesce(sum(cost_usd), 0) FROM was WHERE was.usage_date = settled.usage_date),
             (SELECT coalesce(sum(cost_usd), 0) FROM now WHERE now.usage_date = settled.usage_date),
             (SELECT count(*) FROM now WHERE now.usage_date = settled.usage_date)
-        FROM settled WHERE list_contains($days::DATE[], settled.usage_date) ORDER BY 1
+        FROM settled ORDER BY 1
         """,  # noqa: S608 - names and files are ours
-        {
-            "connection": landing.connection_id,
-            "days": list(days),
-            "report": landing.report,
-            "load": landing.load_id,
-            "settle": settle_time,
-        },
+        {"connection": landing.connection_id, "days": settled, "load": landing.load_id},
     ).fetchall()
     before, after = sum(row[1] for row in rows), sum(row[2] for row in rows)
     emptied = [day for day, was, _, count in rows if was > 0 and not count]
@@ -105,12 +97,37 @@ def find_collapse(
     )
 
 
+def _days_loaded_before(
+    connection: duckdb.DuckDBPyConnection,
+    landing: Landing,
+    days: Collection[date],
+    settle_time: timedelta | None = None,
+) -> list[date]:
+    """Those of `days` that were read before; with `settle_time`, when they had settled. The others have no old values
+    to compare with, which spares a first load the work.
+    """
+    found = connection.execute(
+        """
+        SELECT DISTINCT usage_date FROM ops.load_days
+        WHERE connection_id = $connection AND report = $report AND list_contains($days::DATE[], usage_date)
+            AND ($settle IS NULL OR started_at >= CAST(usage_date + 1 AS TIMESTAMPTZ) + $settle)
+        """,
+        {
+            "connection": landing.connection_id,
+            "report": landing.report,
+            "days": list(days),
+            "settle": settle_time,
+        },
+    ).fetchall()
+    return sorted(day for (day,) in found)
+
+
 def _projection(table: str) -> str:
     return f"restated.{table.partition('.')[2]}"
 
 
 def _before_and_after(table: str) -> str:
-    """CTEs `was` and `now`: the values of the raw table and of `incoming`, on the days in question."""
+    """CTEs `was` and `now`: the values of the raw table and of `incoming`, on the days in question ($days)."""
     query = read_sql(_projection(table)).query
     return f"""
         was AS (
@@ -120,4 +137,7 @@ def _before_and_after(table: str) -> str:
             )
             SELECT * FROM ({query})
         ),
-        now AS (WITH cost_rows AS (SELECT * FROM incoming) SELECT * FROM ({query}))"""  # noqa: S608 - names and files are ours
+        now AS (
+            WITH cost_rows AS (SELECT * FROM incoming WHERE list_contains($days::DATE[], usage_date))
+            SELECT * FROM ({query})
+        )"""  # noqa: S608 - names and files are ours

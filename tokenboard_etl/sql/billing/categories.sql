@@ -15,45 +15,42 @@
 -- column category: Kind of operation.
 -- column category_rule_id: The rule; NULL where none matches.
 -- column policy_sha256: The version of the policy the rule is chosen under.
-WITH used AS (
-    SELECT DISTINCT usage_date, connection_id, account_id, api_key_id, model, policy_sha256
-    FROM staging.bound_costs
-),
-ranked AS (
+WITH first_rule AS (
     SELECT
-        used.usage_date, used.connection_id, used.account_id, used.api_key_id, used.model, used.policy_sha256,
-        size.tokens, size.requests, rule.category, rule.rule_id,
-        row_number() OVER (
-            PARTITION BY used.usage_date, used.connection_id, used.account_id, used.api_key_id, used.model
-            ORDER BY rule.position
-        ) AS place
-    FROM used
+        cost.usage_date, cost.connection_id, cost.account_id, cost.api_key_id, cost.model,
+        max(cost.policy_sha256) AS policy_sha256,
+        max(size.tokens) AS tokens,
+        max(size.requests) AS requests,
+        min(rule.position) AS position
+    FROM staging.bound_costs AS cost
     LEFT JOIN staging.request_sizes AS size
-        ON size.usage_date = used.usage_date
-        AND size.connection_id = used.connection_id
-        AND size.account_id = used.account_id
-        AND size.api_key_id = used.api_key_id
-        AND size.model = used.model
+        ON size.usage_date = cost.usage_date
+        AND size.connection_id = cost.connection_id
+        AND size.account_id = cost.account_id
+        AND size.api_key_id = cost.api_key_id
+        AND size.model = cost.model
     LEFT JOIN policy.categories AS rule
-        ON rule.policy_sha256 = used.policy_sha256
-        AND rule.valid_from <= used.usage_date
-        AND (rule.valid_until IS NULL OR used.usage_date < rule.valid_until)
-        AND (rule.api_key_like IS NULL OR nullif(used.api_key_id, '') LIKE rule.api_key_like ESCAPE '!')
-        AND (rule.project_like IS NULL OR nullif(used.account_id, '') LIKE rule.project_like ESCAPE '!')
-        AND (rule.model_like IS NULL OR used.model LIKE rule.model_like ESCAPE '!')
+        ON rule.policy_sha256 = cost.policy_sha256
+        AND rule.valid_from <= cost.usage_date
+        AND (rule.valid_until IS NULL OR cost.usage_date < rule.valid_until)
+        AND (rule.api_key_like IS NULL OR nullif(cost.api_key_id, '') LIKE rule.api_key_like ESCAPE '!')
+        AND (rule.project_like IS NULL OR nullif(cost.account_id, '') LIKE rule.project_like ESCAPE '!')
+        AND (rule.model_like IS NULL OR cost.model LIKE rule.model_like ESCAPE '!')
         AND (NOT rule.needs_usage OR size.requests > 0)
         AND (rule.over_tokens_per_request IS NULL OR size.tokens > rule.over_tokens_per_request * size.requests)
+    GROUP BY 1, 2, 3, 4, 5
 )
 SELECT
-    usage_date,
-    connection_id,
-    account_id,
-    api_key_id,
-    model,
-    tokens,
-    requests,
-    coalesce(category, 'uncategorised') AS category,
-    rule_id AS category_rule_id,
-    policy_sha256
-FROM ranked
-WHERE place = 1
+    used.usage_date,
+    used.connection_id,
+    used.account_id,
+    used.api_key_id,
+    used.model,
+    used.tokens,
+    used.requests,
+    coalesce(rule.category, 'uncategorised') AS category,
+    rule.rule_id AS category_rule_id,
+    used.policy_sha256
+FROM first_rule AS used
+LEFT JOIN policy.categories AS rule
+    ON rule.policy_sha256 = used.policy_sha256 AND rule.position = used.position

@@ -20,8 +20,8 @@ SELECT
     account_id,
     line_item,
     margin_rule_id,
-    CASE WHEN count(DISTINCT coalesce(quantity_unit, '')) = 1 THEN sum(quantity) END AS quantity,
-    CASE WHEN count(DISTINCT coalesce(quantity_unit, '')) = 1 THEN max(quantity_unit) END AS unit,
+    CASE WHEN min(coalesce(quantity_unit, '')) = max(coalesce(quantity_unit, '')) THEN sum(quantity) END AS quantity,
+    CASE WHEN min(coalesce(quantity_unit, '')) = max(coalesce(quantity_unit, '')) THEN max(quantity_unit) END AS unit,
     sum(cost_usd) AS cost_usd,
     sum(billed_usd) AS billed_exact
 FROM billing.charges

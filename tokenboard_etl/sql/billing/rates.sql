@@ -18,8 +18,7 @@
 WITH used AS (
     SELECT DISTINCT
         strftime(usage_date, '%Y-%m') AS month, tenant_id, provider, model, line_item, category, policy_sha256
-    FROM staging.tenant_costs
-    WHERE tenant_id IS NOT NULL
+    FROM billing.kinds_of_spend
 ),
 ranked AS (
     SELECT

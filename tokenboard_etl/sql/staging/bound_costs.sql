@@ -62,7 +62,10 @@ bound AS (
         AND account_for_one.tenant_id = by_account.tenant_id
     LEFT JOIN billing.closed_months AS account_for_all
         ON account_for_all.month = strftime(costs.usage_date, '%Y-%m') AND account_for_all.tenant_id IS NULL
-    WHERE costs.connection_id NOT IN (SELECT connection_id FROM registry.connections WHERE tenant_id IS NOT NULL)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM registry.connections AS own
+        WHERE own.connection_id = costs.connection_id AND own.tenant_id IS NOT NULL
+    )
 )
 SELECT
     bound.usage_date, bound.tenant_id, bound.provider, bound.connection_id, bound.account_id, bound.api_key_id,

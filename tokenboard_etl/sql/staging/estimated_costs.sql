@@ -19,27 +19,45 @@
 WITH arrived AS (
     SELECT DISTINCT connection_id, usage_date FROM ops.load_days WHERE report IN ('costs', 'analytics')
 ),
+used AS (
+    SELECT connection_id, usage_date FROM raw.openai_completions
+    UNION
+    SELECT connection_id, usage_date FROM raw.openrouter_activity_by_key
+    UNION
+    SELECT connection_id, usage_date FROM raw.openrouter_activity
+),
+waiting AS (
+    SELECT used.connection_id, used.usage_date
+    FROM used
+    LEFT JOIN arrived ON arrived.connection_id = used.connection_id AND arrived.usage_date = used.usage_date
+    WHERE arrived.usage_date IS NULL
+),
 completions AS (
     SELECT
-        usage_date, connection_id, project_id AS account_id, api_key_id,
-        CASE WHEN model LIKE 'ft:%' THEN 'ft-' || split_part(model, ':', 2) ELSE model END AS model,
-        unpriced_reason IS NULL AS is_priced,
-        sum(input_tokens + output_tokens) AS tokens,
-        sum(estimated_cost_usd) AS cost_usd
-    FROM staging.priced_completions
-    WHERE minute_at IS NULL
+        priced.usage_date, priced.connection_id, priced.project_id AS account_id, priced.api_key_id,
+        CASE WHEN priced.model LIKE 'ft:%' THEN 'ft-' || split_part(priced.model, ':', 2) ELSE priced.model END AS model,
+        priced.unpriced_reason IS NULL AS is_priced,
+        sum(priced.input_tokens + priced.output_tokens) AS tokens,
+        sum(priced.estimated_cost_usd) AS cost_usd
+    FROM staging.priced_completions AS priced
+    JOIN waiting ON waiting.connection_id = priced.connection_id AND waiting.usage_date = priced.usage_date
+    WHERE priced.minute_at IS NULL
     GROUP BY 1, 2, 3, 4, 5, 6
 ),
 by_key AS (
     SELECT
-        usage_date, connection_id, key_hash, model,
-        sum(requests) AS requests, sum(cost_usd) AS cost_usd
-    FROM raw.openrouter_activity_by_key
+        activity.usage_date, activity.connection_id, activity.key_hash, activity.model,
+        sum(activity.requests) AS requests, sum(activity.cost_usd) AS cost_usd
+    FROM raw.openrouter_activity_by_key AS activity
+    JOIN waiting ON waiting.connection_id = activity.connection_id AND waiting.usage_date = activity.usage_date
     GROUP BY 1, 2, 3, 4
 ),
 whole AS (
-    SELECT usage_date, connection_id, model, sum(requests) AS requests, sum(cost_usd) AS cost_usd
-    FROM raw.openrouter_activity
+    SELECT
+        activity.usage_date, activity.connection_id, activity.model,
+        sum(activity.requests) AS requests, sum(activity.cost_usd) AS cost_usd
+    FROM raw.openrouter_activity AS activity
+    JOIN waiting ON waiting.connection_id = activity.connection_id AND waiting.usage_date = activity.usage_date
     GROUP BY 1, 2, 3
 ),
 explained AS (
@@ -73,17 +91,15 @@ estimate AS (
     FROM activity
 )
 SELECT
-    estimate.usage_date,
-    estimate.provider,
-    estimate.connection_id,
-    estimate.account_id,
-    estimate.api_key_id,
-    estimate.model AS line_item,
-    nullif(estimate.model, '') AS model,
-    CAST(estimate.quantity AS DECIMAL(38, 9)) AS quantity,
-    estimate.quantity_unit,
-    CAST(estimate.cost_usd AS DECIMAL(38, 18)) AS cost_usd,
-    estimate.is_priced
+    usage_date,
+    provider,
+    connection_id,
+    account_id,
+    api_key_id,
+    model AS line_item,
+    nullif(model, '') AS model,
+    CAST(quantity AS DECIMAL(38, 9)) AS quantity,
+    quantity_unit,
+    CAST(cost_usd AS DECIMAL(38, 18)) AS cost_usd,
+    is_priced
 FROM estimate
-LEFT JOIN arrived ON arrived.connection_id = estimate.connection_id AND arrived.usage_date = estimate.usage_date
-WHERE arrived.usage_date IS NULL

@@ -17,7 +17,17 @@
 -- column cost_usd: quantity x usd of the fallback price.
 -- column fallback_rule_id: The fallback price.
 -- column policy_sha256: The version of the policy.
-WITH without_price AS (
+WITH open_cost AS (
+    SELECT usage_date, tenant_id, provider, connection_id, account_id, api_key_id, model, policy_sha256
+    FROM staging.bound_costs
+    WHERE NOT is_priced AND tenant_id IS NOT NULL
+),
+chosen AS (
+    SELECT usage_date, connection_id, account_id, api_key_id, model, category
+    FROM billing.categories
+    WHERE usage_date IN (SELECT usage_date FROM open_cost)
+),
+without_price AS (
     SELECT
         cost.usage_date, cost.tenant_id, cost.provider, cost.connection_id, cost.account_id, cost.api_key_id,
         cost.policy_sha256, chosen.category,
@@ -25,21 +35,25 @@ WITH without_price AS (
             PARTITION BY cost.usage_date, cost.tenant_id, chosen.category
             ORDER BY cost.provider, cost.connection_id, cost.account_id, cost.api_key_id
         ) AS place
-    FROM staging.bound_costs AS cost
-    JOIN billing.categories AS chosen
+    FROM open_cost AS cost
+    JOIN chosen
         ON chosen.usage_date = cost.usage_date
         AND chosen.connection_id = cost.connection_id
         AND chosen.account_id = cost.account_id
         AND chosen.api_key_id = cost.api_key_id
         AND chosen.model IS NOT DISTINCT FROM cost.model
-    WHERE NOT cost.is_priced AND cost.tenant_id IS NOT NULL
+),
+priced AS (
+    SELECT usage_date, tenant_id, connection_id, account_id, api_key_id, model
+    FROM staging.bound_costs
+    WHERE is_priced AND usage_date IN (SELECT usage_date FROM open_cost)
 ),
 known AS (
     SELECT DISTINCT wanted.usage_date, wanted.tenant_id, wanted.category
     FROM without_price AS wanted
-    JOIN staging.bound_costs AS cost
-        ON cost.usage_date = wanted.usage_date AND cost.tenant_id = wanted.tenant_id AND cost.is_priced
-    JOIN billing.categories AS chosen
+    JOIN priced AS cost
+        ON cost.usage_date = wanted.usage_date AND cost.tenant_id = wanted.tenant_id
+    JOIN chosen
         ON chosen.usage_date = cost.usage_date
         AND chosen.connection_id = cost.connection_id
         AND chosen.account_id = cost.account_id

@@ -9,11 +9,11 @@
 -- column price_model: The name in the price book.
 WITH counted AS (
     SELECT usage_date, model FROM raw.openai_completions
-    UNION ALL
+    UNION
     SELECT usage_date, model FROM raw.openai_completions_minutes
 ),
 used AS (
-    SELECT DISTINCT
+    SELECT
         usage_date, model,
         CASE
             WHEN model LIKE 'ft-%' THEN 'ft:' || substr(model, 4)

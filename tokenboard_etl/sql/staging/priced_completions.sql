@@ -1,4 +1,4 @@
--- Token usage priced by the book. The only place where tokens meet prices: whatever else counts tokens in these columns
+-- Token usage priced by the policy's overrides and the book. The only place where tokens meet prices: whatever else counts tokens in these columns
 -- becomes one more branch of `counted` and is priced by the same lines.
 -- grain: UTC day (or minute of it) x connection x project x model x API key x user x batch x service tier
 -- key: usage_date, minute_at, connection_id, project_id, model, api_key_id, user_id, batch, service_tier
@@ -28,7 +28,7 @@
 -- column requests: Model requests.
 -- column estimated_cost_usd: Tokens x price; NULL where any token has no price.
 -- column price_model: The name in the price book; NULL where the model is not in it.
--- column price_version: The price list the prices are from; NULL where there is no estimate.
+-- column price_version: The price list the prices are from, and the policy where it overrides one; NULL where there is no estimate.
 -- column unpriced_reason: Why there is no estimate; NULL where there is one.
 WITH counted AS (
     SELECT
@@ -86,7 +86,7 @@ priced AS (
     SELECT
         part.*,
         name.price_model,
-        card.version_id AS price_version,
+        card.price_version,
         CASE WHEN input_part = 0 THEN 0 ELSE input_part * card.input_usd_per_token END
             + CASE WHEN audio_input_part = 0 THEN 0 ELSE audio_input_part * card.audio_input_usd_per_token END
             + CASE WHEN image_input_part = 0 THEN 0 ELSE image_input_part * card.image_input_usd_per_token END
@@ -100,7 +100,7 @@ priced AS (
         CASE
             WHEN NOT parts_add_up THEN 'the parts do not add up to the total'
             WHEN input_tokens = 0 AND output_tokens = 0 THEN NULL
-            WHEN name.price_model IS NULL THEN 'no price for the model'
+            WHEN card.model IS NULL AND name.price_model IS NULL THEN 'no price for the model'
             WHEN card.model IS NULL THEN 'no price in the tier ' || part.tier
             WHEN card.prices_audio_apart AND (input_audio_tokens IS NULL AND uncached <> 0
                 OR input_cached_audio_tokens IS NULL AND cached <> 0
@@ -122,11 +122,8 @@ priced AS (
             CASE WHEN image_output_part <> 0 AND card.image_output_usd_per_token IS NULL THEN 'image output' END) AS missing_prices
     FROM part
     LEFT JOIN staging.price_names AS name ON name.usage_date = part.usage_date AND name.model = part.model
-    LEFT JOIN staging.price_cards AS card
-        ON card.model = name.price_model
-        AND card.tier = part.tier
-        AND card.valid_from <= part.usage_date
-        AND (card.valid_until IS NULL OR part.usage_date < card.valid_until)
+    LEFT JOIN staging.token_prices AS card
+        ON card.usage_date = part.usage_date AND card.model = part.model AND card.tier = part.tier
 ),
 explained AS (
     SELECT

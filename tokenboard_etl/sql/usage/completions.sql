@@ -26,7 +26,7 @@
 -- column requests: Model requests.
 -- column estimated_cost_usd: Tokens x price; NULL where any token has no price.
 -- column price_model: The name in the price book; NULL where the model is not in it.
--- column price_version: The price list the prices are from; NULL where there is no estimate.
+-- column price_version: The price list the prices are from, and the policy where it overrides one; NULL where there is no estimate.
 -- column unpriced_reason: Why there is no estimate; NULL where there is one.
 SELECT
     usage_date,

@@ -19,7 +19,7 @@ from tokenboard_etl.tenants.audit import Unresolved
 from tokenboard_etl.tenants.provisioning.means import Found
 from tokenboard_etl.tenants.provisioning.orders import IssuedKey, usable_keys
 from tokenboard_etl.tenants.provisioning.saga import Saga, log
-from tokenboard_etl.tenants.provisioning.standing import bound_accounts
+from tokenboard_etl.tenants.provisioning.standing import bound_accounts, deleted_accounts
 from tokenboard_etl.warehouse.connection import transaction
 
 ACCOUNT_NAME = "default"
@@ -92,7 +92,14 @@ class OpenAISaga(Saga):
                 )
 
     async def reopen(self) -> None:
-        """Nothing was closed that could be opened: a new key is made as the first one was."""
+        """Nothing was closed that could be opened: a new key is made as the first one was.
+
+        Also for one that was about to be deleted when it was interrupted: that one goes for good.
+        """
+        deleted = deleted_accounts(self.means.warehouse, self.order)
+        for key in usable_keys(self.means.warehouse, self.order):
+            if key.service_account_id in deleted:
+                await self.drop(key)
 
     async def close(self) -> None:
         """Accounts and keys go with their project."""

@@ -22,6 +22,8 @@ from tokenboard_etl.warehouse.connection import transaction
 
 log = logging.getLogger("tokenboard.budgets")
 
+_ACTION = "push budget"
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -57,16 +59,23 @@ def push(warehouse: duckdb.DuckDBPyConnection, settings: Settings, wanted: Seque
     return asyncio.run(_push_all(warehouse, settings, wanted))
 
 
-async def _push_all(warehouse: duckdb.DuckDBPyConnection, settings: Settings, wanted: Sequence[Wanted]) -> list[str]:
+async def push_through(
+    known: Mapping[str, Exchange], warehouse: duckdb.DuckDBPyConnection, settings: Settings, wanted: Sequence[Wanted]
+) -> list[str]:
+    """The same through exchanges that are open, by connection id."""
     failures = list[str]()
-    async with exchanges(settings) as known:
-        for each in wanted:
-            try:
-                await _push_one(warehouse, settings, known, each)
-            except (ProviderError, KeyRefused, ProvisioningPending) as error:
-                failures.append(f"{each.tenant_id} at {each.provider}: {words_of(error)}")
-                log.warning("the budget of %s", failures[-1])
+    for each in wanted:
+        try:
+            await _push_one(warehouse, settings, known, each)
+        except (ProviderError, KeyRefused, ProvisioningPending) as error:
+            failures.append(f"{each.tenant_id} at {each.provider}: {words_of(error)}")
+            log.warning("the budget of %s", failures[-1])
     return failures
+
+
+async def _push_all(warehouse: duckdb.DuckDBPyConnection, settings: Settings, wanted: Sequence[Wanted]) -> list[str]:
+    async with exchanges(settings) as known:
+        return await push_through(known, warehouse, settings, wanted)
 
 
 async def _push_one(
@@ -79,7 +88,7 @@ async def _push_one(
     number = audit.begin(
         each.tenant_id,
         each.provider,
-        "push budget",
+        _ACTION,
         connection_id=exchange.connection_id,
         subject=f"{each.wanted_usd:.2f} USD a month",
         object_id=each.account_id,
@@ -97,6 +106,7 @@ async def _push_one(
         raise
     with transaction(warehouse):
         audit.end(number, "done", request_id=exchange.request_id)
+        audit.settle(each.tenant_id, each.provider, action=_ACTION, object_id=each.account_id)
         for order in orders(warehouse, each.tenant_id):
             if order.provider == each.provider:  # lest the next rotation puts the earlier limit back
                 change_order(warehouse, order, settings.now, limit_usd=each.wanted_usd)

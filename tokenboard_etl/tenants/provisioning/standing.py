@@ -21,7 +21,10 @@ _REASONS = {
 }
 
 _ADVICE: Mapping[tuple[str, str], str] = {
-    (OFFBOARDED, ACTIVE): "Its projects are archived, which OpenAI does not take back: provision a new tenant.",
+    (
+        OFFBOARDED,
+        ACTIVE,
+    ): "Its projects are archived, which OpenAI does not take back: provision a new tenant, under another name.",
     (OFFBOARDED, SUSPENDED): "Nothing of it can be used any more.",
 }
 """Steps that do not exist; all others do."""
@@ -77,6 +80,18 @@ def has_open_actions(warehouse: duckdb.DuckDBPyConnection, order: Order) -> bool
         [order.tenant_id, order.provider],
     ).fetchall()
     return bool(count)
+
+
+def deleted_accounts(warehouse: duckdb.DuckDBPyConnection, order: Order) -> set[str]:
+    """Service accounts whose deletion was begun: whether it happened or not, their keys are not to be relied on."""
+    rows = warehouse.execute(
+        """
+        SELECT object_id FROM registry.audit
+        WHERE tenant_id = $1 AND provider = $2 AND action = 'delete service account' AND result <> 'failed'
+        """,
+        [order.tenant_id, order.provider],
+    ).fetchall()
+    return {account_id for (account_id,) in rows}
 
 
 def suspended_keys(warehouse: duckdb.DuckDBPyConnection, order: Order) -> list[str]:

@@ -1,0 +1,165 @@
+"""Issued documents read back from their rows, as the values they were written from (records.py)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from typing import NamedTuple, TypeVar
+
+import duckdb
+
+from tokenboard_etl.billing.invoice import Acceptance, Buyer, CreditUse, Invoice, Line, Tax, TaxSum
+from tokenboard_etl.billing.numbers import seller_from
+from tokenboard_etl.billing.records import rows_checksum
+from tokenboard_etl.errors import WrongUse
+from tokenboard_etl.periods import Month
+
+Part = TypeVar("Part", Line, TaxSum, CreditUse)
+"""What a document has several of."""
+
+
+def invoices_of(connection: duckdb.DuckDBPyConnection, month: Month) -> list[Invoice]:
+    """The issued documents of a month, rebuilt from their frozen rows."""
+    return _documents(connection, "month = $1", str(month))
+
+
+def issued_document(connection: duckdb.DuckDBPyConnection, number: str) -> Invoice:
+    """One issued document; raises WrongUse if there is none of that number."""
+    found = _documents(connection, "invoice_number = $1", number)
+    if not found:
+        raise WrongUse(f"There is no document {number!r}; issued ones are in billing.invoices.")
+    return found[0]
+
+
+def altered_rows(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    """Numbers of documents whose rows do not hash to what was recorded when they were issued, month by month.
+
+    Documents from before that was recorded are left out.
+    """
+    months = connection.execute(
+        "SELECT DISTINCT month FROM billing.documents WHERE rows_sha256 IS NOT NULL ORDER BY 1"
+    ).fetchall()
+    for (month,) in months:
+        recorded = dict(
+            connection.execute(
+                "SELECT invoice_number, rows_sha256 FROM billing.documents WHERE month = $1", [month]
+            ).fetchall()
+        )
+        for document in _documents(connection, "month = $1", month):
+            if recorded[document.number] not in (None, rows_checksum(document)):
+                yield document.number
+
+
+class IssuedAs(NamedTuple):
+    """What was noted of a document's bytes when it was issued."""
+
+    sha256: str
+    template: str
+
+
+def issued_as(connection: duckdb.DuckDBPyConnection, month: Month | None = None) -> dict[str, IssuedAs]:
+    """By number what the documents of a month, or of all, were when they were issued."""
+    rows = connection.execute(
+        """
+        SELECT invoice_number, sha256, template FROM billing.documents
+        WHERE $1 IS NULL OR month = $1 ORDER BY issue_no, 1
+        """,
+        [month and str(month)],
+    ).fetchall()
+    return {number: IssuedAs(sha256, template) for number, sha256, template in rows}
+
+
+def _documents(connection: duckdb.DuckDBPyConnection, condition: str, value: str) -> list[Invoice]:
+    heads = connection.execute(
+        f"""
+        SELECT
+            invoice_number, row(tenant_id, buyer_name, buyer_country, buyer_email), month, currency, issued_at, kind,
+            per_usd, seller, due_on, terms, reason, row(accepted_reason, accepted_by, accepted_because), corrects
+        FROM billing.documents WHERE {condition} ORDER BY series, series_number
+        """,  # noqa: S608 - our own text
+        [value],
+    ).fetchall()
+    wanted = f"invoice_number IN (SELECT invoice_number FROM billing.documents WHERE {condition})"  # noqa: S608 - ours
+    lines = _parts(
+        connection,
+        f"""
+        SELECT
+            invoice_number, line_no, kind, description, provider, account_id, account_name, line_item, margin_rule_id,
+            quantity, unit, billed_exact, amount_minor, service_month, original_invoice, original_line, taxes
+        FROM billing.invoice_lines WHERE {wanted} ORDER BY line_no
+        """,  # noqa: S608 - our own text
+        value,
+        lambda *row: Line(*(*row[:-1], tuple(row[-1] or ()))),  # a list in DuckDB
+    )
+    taxes = _parts(
+        connection,
+        f"""
+        SELECT invoice_number, tax_rule_id, name, percent, note, base_minor, tax_minor
+        FROM billing.invoice_taxes WHERE {wanted} ORDER BY tax
+        """,  # noqa: S608 - our own text
+        value,
+        lambda *row: TaxSum(Tax(*row[:-2]), *row[-2:]),
+    )
+    uses = _parts(
+        connection,
+        f"""
+        SELECT invoice_number, credit_id, currency, granted, used, amount_minor
+        FROM billing.credit_uses WHERE {wanted} ORDER BY rowid
+        """,  # noqa: S608 - our own text
+        value,
+        CreditUse,
+    )
+    return [
+        _document(lines.get(number, ()), taxes.get(number, ()), uses.get(number, ()), number, *head)
+        for number, *head in heads
+    ]
+
+
+def _parts(
+    connection: duckdb.DuckDBPyConnection, query: str, value: str, made: Callable[..., Part]
+) -> dict[str, tuple[Part, ...]]:
+    """Rows that begin with a document's number, by that number and in their order."""
+    found: dict[str, list[Part]] = defaultdict(list)
+    for number, *row in connection.execute(query, [value]).fetchall():
+        found[number].append(made(*row))
+    return {number: tuple(parts) for number, parts in found.items()}
+
+
+def _document(
+    lines: tuple[Line, ...],
+    taxes: tuple[TaxSum, ...],
+    credit_uses: tuple[CreditUse, ...],
+    number: str,
+    buyer: tuple[str, str, str | None, str | None],
+    month: str,
+    currency: str,
+    issued_at: datetime,
+    kind: str,
+    per_usd: Decimal,
+    seller: str | None,
+    due_on: date | None,
+    terms: str | None,
+    reason: str | None,
+    accepted: tuple[str | None, str, str],
+    corrects: str | None,
+) -> Invoice:
+    return Invoice(
+        number,
+        Buyer(*buyer),
+        Month.parse(month),
+        currency,
+        issued_at,
+        lines,
+        taxes,
+        kind,
+        per_usd,
+        credit_uses,
+        seller_from(seller),
+        due_on,
+        terms,
+        reason,
+        None if accepted[0] is None else Acceptance(accepted[0], *accepted[1:]),
+        corrects,
+    )
