@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -97,6 +99,7 @@ def test_a_night_finds_a_document_that_was_changed_and_writes_one_that_is_missin
         import_tenants(warehouse, csv, settings.now)
     run_nightly(settings, may.window, instance)
     run_month_close(settings, may, instance)
+    assert_reports_are_recorded(instance, settings, may)
     first, second, *_ = sorted(settings.reports_path.glob("2026-05/*/INV-*.html"))
     content = first.read_bytes()
     first.unlink()
@@ -105,3 +108,28 @@ def test_a_night_finds_a_document_that_was_changed_and_writes_one_that_is_missin
     second.write_bytes(content)
     with pytest.raises(CheckFailed, match=f"{second.name} is not {second.stem} as it was issued"):
         run_nightly(settings, DAYS, instance)
+
+
+def assert_reports_are_recorded(instance: dg.DagsterInstance, settings: Settings, month: Month) -> None:
+    """The closing made the pages, with the documents it issued, and Dagster says which bytes they are."""
+    folder = settings.reports_path / str(month)
+    issued = sorted(folder.glob("*/INV-*.html"))
+    with (folder / "register.csv").open(newline="", encoding="utf-8-sig") as file:
+        assert {row["invoice_number"] for row in csv.DictReader(file)} - {""} == {path.stem for path in issued}
+    facts = {name: recorded(instance, name) for name in ("statements", "register", "overview", "index")}
+    assert facts["statements"]["files"] == len(list(folder.glob("*/statement.html")))
+    assert f"| {month} | {facts['statements']['files']} |" in str(facts["statements"]["preview"])
+    assert (facts["register"]["files"], facts["register"]["changed"]) == (2, 2)
+    assert f"| {month} | {len(issued)} | $" in str(facts["register"]["preview"])
+    assert "| contoso-retail | $" in str(facts["overview"]["preview"])
+    for name in ("overview", "index"):
+        page = settings.reports_path / f"{name}.html"
+        assert facts[name]["path"] == str(page)
+        assert facts[name]["sha256"] == hashlib.sha256(page.read_bytes()).hexdigest()
+
+
+def recorded(instance: dg.DagsterInstance, name: str) -> dict[str, object]:
+    event = instance.get_latest_materialization_event(dg.AssetKey(["reports", name]))
+    assert event
+    assert event.asset_materialization
+    return {key: value.value for key, value in event.asset_materialization.metadata.items()}

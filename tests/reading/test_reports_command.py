@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from ctypes.util import find_library
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -12,9 +13,12 @@ import duckdb
 import pytest
 from pypdf import PdfReader
 
-from reading.conftest import CLOSED, READ_AT, RUNNING, Run
+from reading.conftest import CLOSED, CLOSED_AT, READ_AT, RUNNING, Run
 from reading.tables import said_by
 from tokenboard_etl.files import written_together
+from tokenboard_etl.periods import Month
+from tokenboard_etl.reports import months_due
+from tokenboard_etl.settings import load_settings
 
 pytestmark = pytest.mark.slow
 
@@ -81,6 +85,19 @@ def test_one_month_and_the_statement_of_who_is_gone(run: Run, home: Path) -> Non
     assert kept.read_text() == "old"
     assert not (home / "reports" / str(CLOSED) / "register.html").exists()
     assert (home / "reports" / "overview.html").exists()
+
+
+def test_a_night_writes_what_it_read_what_is_new_and_what_is_not_there(home: Path) -> None:
+    def due(now: datetime, *read: Month) -> list[Month]:
+        then = {**NOW, "TOKENBOARD_NOW": now.isoformat(), "TOKENBOARD_HOME": str(home)}
+        return months_due(load_settings(**then), read)
+
+    assert due(READ_AT) == [RUNNING, CLOSED]
+    (home / "reports" / str(CLOSED) / "register.html").touch()
+    assert due(READ_AT) == [RUNNING]
+    assert due(READ_AT, CLOSED) == [RUNNING, CLOSED]
+    assert due(CLOSED_AT + timedelta(days=6)) == [RUNNING, CLOSED]  # its documents are young
+    assert due(READ_AT, Month(2025, 1)) == [RUNNING]
 
 
 def test_one_tenant_alone(run: Run, home: Path) -> None:

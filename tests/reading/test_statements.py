@@ -161,6 +161,9 @@ def test_an_estimate_is_marked_wherever_it_counts(home: Settings, spent: list[Sp
     said = page(home, LATE)
     last = to_cents([row.billed_usd for row in spent if (row.tenant_id, row.usage_date) == (LATE, LAST_DAY)])
     assert f"of which {shown(last)} estimated" in said.text
+    for heading in ("By project", "By line item", "By model", "By API key", "By category"):
+        estimated = [cents(cell) for cell in column(said.tables[heading], "Estimated")]
+        assert abs(sum(estimated) - last) <= len(estimated) * CENT
     newest = said.tables["Days"][1]
     assert newest[0] == f"{LAST_DAY:%b} {LAST_DAY.day}"
     assert newest[-1] == "estimate"
