@@ -414,7 +414,7 @@ def test_a_month_with_missing_days_closes_only_with_a_reason_and_only_once(
     said = used("close", "2026-05").refused_with(1)
     assert "openai GET /organization/costs: HTTP 400" in said
     assert rows(used.published, "FROM billing.invoices") == []
-    assert list(used.home.rglob("*.html")) == []
+    assert list(used.home.rglob("INV-*.html")) == []
 
     assert "--accept-provisional REASON" in used("close", "2026-05", "--accepted-by", "Erika").refused_with(2)
     used("close", "2026-05", "--accept-provisional", "agreed by phone", "--accepted-by", "Erika Muster").done()

@@ -34,6 +34,6 @@ def test_two_organizations_in_one_home_are_each_exact_and_so_is_the_floor(tmp_pa
         measured = list(compare(world, tmp_path, repeats=1))
     assert [(each.what, each.exact) for each in measured] == [("floor", True), ("nightly", True)]
     night = measured[-1]
-    assert set(night.stages) == {"start", "land", "load", "model", "check", "publish", "dagster"}
+    assert set(night.stages) == {"start", "land", "load", "model", "check", "publish", "report", "dagster"}
     assert sum(stage.wall_s for stage in night.stages.values()) == pytest.approx(night.wall_s, abs=0.01)
     assert verdict(measured)["ratio_wall_s"] > 1

@@ -41,6 +41,7 @@ from tokenboard_etl.warehouse.connection import configure, open_warehouse, trans
 from tokenboard_etl.warehouse.load import loaded_ids, mark_months
 from tokenboard_etl.warehouse.migrations import migrate
 from tokenboard_etl.warehouse.models import build_models
+from tokenboard_etl.warehouse.publications import publications_of
 from tokenboard_etl.warehouse.publish import publish
 
 NOW = datetime(2026, 6, 15, 2, 0, tzinfo=UTC)
@@ -774,7 +775,7 @@ def test_leftovers_of_a_killed_publication_are_cleared_away(files: tuple[Path, P
     with open_warehouse(working) as connection:
         build_models(connection, NOW, settle_days=4)
         publish(connection, working, published)
-    assert [path.name for path in published.parent.iterdir()] == [published.name]
+    assert {path.name for path in published.parent.iterdir()} == {published.name, "publications"}
 
 
 def test_a_publication_that_fails_leaves_the_old_file(files: tuple[Path, Path]) -> None:
@@ -791,7 +792,8 @@ def test_a_publication_that_fails_leaves_the_old_file(files: tuple[Path, Path]) 
         with pytest.raises(StorageFailed):
             publish(connection, working.with_name("absent.duckdb"), published)
     assert published.read_bytes() == before
-    assert [path.name for path in published.parent.iterdir()] == [published.name]
+    assert {path.name for path in published.parent.iterdir()} == {published.name, "publications"}
+    assert publications_of(published) == [published.resolve()]
 
 
 def test_uncommitted_work_of_a_killed_writer_is_not_published(files: tuple[Path, Path]) -> None:
