@@ -110,6 +110,17 @@ def test_names_have_no_meaning_to_a_terminal(run: Run, copy: Path, terminal: boo
     assert {part["name"] for part in json.loads(told)["parts"]} == {EVIL}
 
 
+def test_what_a_provider_was_not_read_of_is_unknown_in_its_column(run: Run, copy: Path) -> None:
+    with duckdb.connect(copy) as connection:
+        of_the_day = f"usage_date = '{LAST_DAY}' AND provider = 'openrouter'"
+        connection.execute(f"DELETE FROM billing.tenant_days WHERE {of_the_day}")
+        connection.execute(f"UPDATE ops.source_days SET state = 'missing' WHERE {of_the_day}")
+    *_, last = run("trend", BUSY, home=copy.parents[1]).stdout.splitlines()
+    day, openai, openrouter, *amounts, state = last.split()
+    assert (day, openrouter, state) == (str(LAST_DAY), "unknown", "missing")
+    assert openai == amounts[1]
+
+
 @pytest.fixture
 def evil_home(copy: Path) -> Path:
     """A home where everybody who may name something named it EVIL."""
