@@ -27,7 +27,7 @@ def unallocated(as_json: Annotated[bool, typer.Option("--json", help="For progra
         out.print("All spend belongs to a tenant.")
         return
     headings = ("provider", "connection", "account", "name", "status", "since", "until", "cost")
-    table = table_of(None, headings, amounts=("cost",), names=("account", "name"))
+    table = table_of(None, headings, amounts=("cost",), names=("name",))
     for each in found:
         account = each.account_id or "(no account)"
         days = (str(each.first_day), str(each.last_day), format_usd(each.cost_usd))
@@ -81,7 +81,7 @@ def usage(
         amounts = ("limit", "spent", "remaining")
         spans = tuple(f"{whose}{span}" for whose in ("", "our ") for span in ("today", "week", "month"))
         headings = ("provider", "account", *amounts, "reset", *spans)
-        table = table_of(None, headings, amounts=(*amounts, *spans), names=("account",))
+        table = table_of(None, headings, amounts=(*amounts, *spans))
         for each in found:
             theirs = (each.theirs.today_usd, each.theirs.week_usd, each.theirs.month_usd)
             ours = (each.ours.today_usd, each.ours.week_usd, each.ours.month_usd)

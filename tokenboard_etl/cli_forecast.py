@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from tokenboard_etl.terminal import out, plain
+from tokenboard_etl.terminal import out, plain, show_table
 
 if TYPE_CHECKING:
     from tokenboard_etl.billing.invoice import Invoice
@@ -25,7 +25,10 @@ def show_forecast(run: DryRun, *, lines: bool = False) -> None:
         table.add_column(heading, justify="right", no_wrap=True)  # an amount is never cut
     for each in run.forecasts:
         table.add_row(*map(plain, _row(each)))
-    out.print(table if run.forecasts else f"{run.month}: no tenant has charges.", highlight=False)
+    if run.forecasts:
+        show_table(table)
+    else:
+        out.print(f"{run.month}: no tenant has charges.", highlight=False)
     if run.documents:
         _show_documents(run)
     if lines:
@@ -74,7 +77,7 @@ def _show_documents(run: DryRun) -> None:
         sums |= {"tax": document.tax_minor, "total": document.total_minor}
         shown = (format_minor(minor, document.currency) if minor else "-" for minor in sums.values())
         table.add_row(plain(document.buyer.tenant_id), *shown)
-    out.print(table, highlight=False)
+    show_table(table)
 
 
 def _show_lines(document: Invoice) -> None:
@@ -92,4 +95,4 @@ def _show_lines(document: Invoice) -> None:
         table.add_row(plain(f"{each.tax.code} on {base}"), format_minor(each.tax_minor, document.currency))
     table.add_section()
     table.add_row("total", format_minor(document.total_minor, document.currency))
-    out.print(table, highlight=False)
+    show_table(table)

@@ -138,7 +138,7 @@ def tenants_show(
     show_table(facts)
     for title, columns in _SHOWN.items():
         if rows := found[title]:
-            table = table_of(title, columns, names=columns)
+            table = table_of(title, columns, names=("name", "reason", "detail"))
             for row in rows[-_LATEST:]:
                 table.add_row(*(plain(None if row[column] is None else str(row[column])) for column in columns))
             show_table(table)

@@ -13,12 +13,15 @@ from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 out = Console(soft_wrap=True, emoji=False)
 err = Console(stderr=True, soft_wrap=True, emoji=False)
 
 _WIDEST = 10_000
+_NARROWEST = 10
+"""Columns that may be broken into lines stay that wide: a name of one letter a line is none."""
 
 
 def plain(text: str | None) -> str:
@@ -39,11 +42,15 @@ def table_of(
 
 
 def show_table(table: Table) -> None:
-    """The table on a terminal; elsewhere one line a row, aligned, without frames and as wide as it needs."""
-    if out.is_terminal:
-        for column in table.columns:
-            if column.no_wrap:  # an amount is never cut, however narrow the terminal
-                column.min_width = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+    """The table on a terminal that has room for it; elsewhere one line a row, aligned, without frames, nothing cut."""
+    for column in table.columns:
+        lines = "\n".join(map(str, (column.header, *column.cells))).splitlines()
+        widest = max(map(cell_len, lines), default=0)  # an amount is never cut, however narrow the terminal
+        column.min_width = column.max_width = widest if column.no_wrap else min(widest, _NARROWEST)
+    narrowest = Measurement.get(out, out.options.update(max_width=_WIDEST), table).minimum
+    for column in table.columns:
+        column.max_width = None
+    if out.is_terminal and narrowest <= out.width:
         out.print(table, highlight=False)
         return
     table.box, table.padding = None, (0, 2, 0, 0)

@@ -55,20 +55,23 @@ def test_a_pipe_gets_aligned_lines_and_nothing_is_cut_or_framed(run: Run, publis
 
 
 def test_a_terminal_gets_a_table_and_whole_amounts(world_home: Path, published: Path) -> None:
-    shown = on_a_terminal(["breakdown", MEANT_HARM, "--month", str(CLOSED), "--by", "project"], world_home)
+    arguments = ["breakdown", MEANT_HARM, "--month", str(CLOSED), "--by", "project"]
+    shown, narrow = (on_a_terminal(arguments, world_home, columns) for columns in (90, 60))
     assert "\x1b[" in shown
     assert "─" in shown
+    assert "─" not in narrow  # there names would be a letter wide
     assert f"{total_of(published):,.2f}" in shown
+    assert f"{total_of(published):,.2f}" in narrow
 
 
 def total_of(published: Path) -> Decimal:
     return breakdown(published, MEANT_HARM, str(CLOSED), "project").total.billed_usd.quantize(Decimal("0.01"))
 
 
-def on_a_terminal(arguments: list[str], home: Path) -> str:
-    """What the script writes to a terminal of 60 columns."""
+def on_a_terminal(arguments: list[str], home: Path, columns: int = 60) -> str:
+    """What the script writes to a terminal of so many columns."""
     leader, follower = pty.openpty()
-    env = {**TREE, "TERM": "xterm-256color", "COLUMNS": "60", "TOKENBOARD_HOME": str(home)}
+    env = {**TREE, "TERM": "xterm-256color", "COLUMNS": str(columns), "TOKENBOARD_HOME": str(home)}
     process = subprocess.Popen([str(SCRIPT), *arguments], env=env, cwd=home, stdout=follower, stderr=follower)
     os.close(follower)
     found = b""
@@ -152,6 +155,7 @@ def test_lists_are_whole_in_a_pipe_and_names_in_them_mean_nothing(
         for each in json.loads(told):
             cost = format_usd(Decimal(each["cost_usd"]))
             assert [line for line in lines if each["account_id"] in line and line.endswith(f" {cost}")]
+            assert each["account_id"] in shown  # which has no room for a table
 
 
 def names_in(told: Any) -> set[str]:
