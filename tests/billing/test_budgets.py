@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from tokenboard_etl.billing.policy_file import parse_policy
 from tokenboard_etl.billing.policy_versions import record_policy
 from tokenboard_etl.tenants.registry import Tenant, save_tenant
@@ -101,7 +102,7 @@ STEADY = {YESTERDAY - timedelta(days=back): Decimal(10) for back in range(45)}
 @example({day: usd for day, usd in STEADY.items() if day > YESTERDAY - timedelta(days=5)})
 @example({day: Decimal(day.day) for day in STEADY})
 @given(SPENT)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_forecast_is_the_line_through_two_fortnights_by_weekday(
     warehouse: duckdb.DuckDBPyConnection, days: dict[date, Decimal]
 ) -> None:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from billing.months import AUGUST, JULY, JUNE, MAY, NOW, close, months_in_memory, policy, rate, register, use
+from examples import examples
 from tokenboard_etl.billing.credit_notes import credit_note_of, issue_credit_note
 from tokenboard_etl.billing.invoice import Invoice
 from tokenboard_etl.errors import TokenboardError, WrongUse
@@ -179,7 +180,7 @@ def test_an_amount_is_not_credited_twice_by_a_command_that_is_run_twice(months: 
 
 @pytest.mark.slow
 @settings(
-    max_examples=8,
+    max_examples=examples(25),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

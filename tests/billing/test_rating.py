@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from tokenboard_etl.billing.issue import close_month
 from tokenboard_etl.billing.margins import record_default_margins
 from tokenboard_etl.billing.policy_file import PolicyFile, parse_policy
@@ -178,7 +179,9 @@ OF_CHARGES = [check for check in all_checks() if check.table in ("billing.rates"
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 @given(candidates=st.lists(margin_rules(), max_size=12))
 @example(candidates=[anything("provider"), anything("category"), anything("model")])

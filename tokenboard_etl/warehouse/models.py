@@ -11,6 +11,7 @@ from datetime import date, datetime
 import duckdb
 
 from tokenboard_etl.periods import Month, Window
+from tokenboard_etl.warehouse.catalog import catalog, comment_on
 from tokenboard_etl.warehouse.connection import transaction
 from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, quoted, sources_of
 
@@ -18,8 +19,6 @@ ROWS_AT_ONCE = 1_000_000
 """Where the providers sent more rows, tables of days are built some days at a time: what is joined fits into memory."""
 
 Columns = list[tuple[str, str]]
-
-_KNOWN_COLUMNS: dict[SqlFile, Columns] = {}
 
 
 def build_models(connection: duckdb.DuckDBPyConnection, now: datetime, settle_days: int) -> dict[str, int]:
@@ -117,7 +116,7 @@ def _build(
         connection.execute(f"CREATE OR REPLACE VIEW {target} AS {query}")
         comment_on(connection, model, "VIEW")
         return
-    wanted = _columns_of(connection, model)
+    wanted = [(column.name, column.type) for column in catalog()[model.name].columns]
     by_day = model.month_column and dict(wanted)[model.month_column] == "DATE"
     if whole or existing.get(model.name) != wanted:
         days = _days_of_all_loads(connection) if by_day else None
@@ -185,15 +184,6 @@ def _days_of_all_loads(connection: duckdb.DuckDBPyConnection) -> Window | None:
     return Window.of_days(first, last) if first and rows > ROWS_AT_ONCE else None
 
 
-def _columns_of(connection: duckdb.DuckDBPyConnection, model: SqlFile) -> Columns:
-    """Names and types of a model's columns; found once in a process, as they follow from the SQL files alone."""
-    if model not in _KNOWN_COLUMNS:
-        connection.execute(f"CREATE TEMP VIEW shape AS {model.query}")
-        _KNOWN_COLUMNS[model] = [(name, kind) for name, kind, *_ in connection.execute("DESCRIBE shape").fetchall()]
-        connection.execute("DROP VIEW shape")
-    return _KNOWN_COLUMNS[model]
-
-
 def _columns_of_tables(connection: duckdb.DuckDBPyConnection) -> Mapping[str, Columns]:
     rows = connection.execute(
         "SELECT schema_name || '.' || table_name, column_name, data_type FROM duckdb_columns() ORDER BY 1, column_index"
@@ -202,16 +192,3 @@ def _columns_of_tables(connection: duckdb.DuckDBPyConnection) -> Mapping[str, Co
     for table, name, kind in rows:
         found.setdefault(table, []).append((name, kind))
     return found
-
-
-def comment_on(connection: duckdb.DuckDBPyConnection, model: SqlFile, kind: str) -> None:
-    """Writes a header's words as the COMMENTs of its TABLE or VIEW."""
-    target, about = quoted(model.name), f"{model.title} Grain: {model.tags['grain']}."
-    connection.execute(f"COMMENT ON {kind} {target} IS {_literal(about)}")
-    for column, text in model.columns.items():
-        connection.execute(f'COMMENT ON COLUMN {target}."{column}" IS {_literal(text)}')
-
-
-def _literal(text: str) -> str:
-    """COMMENT takes no parameters; the text is from our own files."""
-    return "'" + text.replace("'", "''") + "'"
