@@ -63,7 +63,7 @@ class Saga(ABC):
         """Makes what is missing, sets what differs, retires what was replaced. Returns the order, ready."""
         await self.reopen()
         if is_adopted(self.means.warehouse, self.order, utc_day(self.means.now())):
-            return self.finish()
+            return self._leave_alone()
         await self.prepare()
         key = live_key(self.means.warehouse, self.order)
         if key is None:
@@ -79,6 +79,18 @@ class Saga(ABC):
             self.audit.settle(self.tenant.tenant_id, self.order.provider)
             self.change_order(state=READY, reason=None, replaces_key_id=None)
         return self.order
+
+    def _leave_alone(self) -> Order:
+        """The accounts were there before us: no key and no limit of theirs is ours, and none is said to be."""
+        if self.order.limit_usd is not None:
+            log.warning(
+                "%s has accounts at %s that were not made here, so no limit was set there",
+                self.tenant.tenant_id,
+                self.order.provider,
+            )
+            with transaction(self.means.warehouse):
+                self.change_order(limit_usd=None)
+        return self.finish()
 
     @abstractmethod
     async def prepare(self) -> None:
