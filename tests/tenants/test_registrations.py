@@ -170,6 +170,7 @@ def test_a_half_written_file_is_left_until_it_is_whole_or_stays_as_it_is(inbox: 
         (json.dumps({**ONE, "limit_usd": True}).encode(), "limit_usd"),
         (json.dumps({**ONE, "limit_usd": -1}).encode(), "cannot be meant"),
         (b'{"registration_id": "r", "name": "a", "limit_usd": NaN}', "NaN is no JSON number"),
+        (b'{"registration_id": "r", "name": "a", "limit_usd": 1e999999999}', "limit_usd: Value error, is beyond"),
         (b'{"registration_id": "r", "name": "a", "name": "b"}', "same name twice"),
         (b"{" + b" " * MAX_BYTES + b"}", "larger than 64 KB"),
         (b'{"name":' + b"[" * 30_000, None),
