@@ -71,7 +71,7 @@ def parse_amount(value: object) -> Decimal:
 
 
 def written_out(number: Decimal) -> str:
-    """A number's digits without an exponent. Raises ValueError where they fill the memory: 1e999999999 is sent in ten."""
+    """A number's digits without an exponent. Raises ValueError where they would fill the memory, as of 1e999999999."""
     if abs(number.adjusted()) > _LONGEST:
         raise ValueError("is beyond any real number")
     return f"{number:f}"
