@@ -99,7 +99,9 @@ def dry_run(settings: Settings, month: Month, *, tenant_id: str | None = None) -
 def _as_invoiced(scratch: duckdb.DuckDBPyConnection, issued: Mapping[str, Invoice]) -> None:
     """Who was invoiced and has another currency since is worked out in that of the invoice, to be held against it."""
     for tenant_id, document in issued.items():
-        scratch.execute("UPDATE registry.tenants SET currency = $2 WHERE tenant_id = $1", [tenant_id, document.currency])
+        scratch.execute(
+            "UPDATE registry.tenants SET currency = $2 WHERE tenant_id = $1", [tenant_id, document.currency]
+        )
 
 
 def _forget_documents(scratch: duckdb.DuckDBPyConnection, month: Month) -> None:
