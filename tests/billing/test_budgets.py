@@ -169,6 +169,19 @@ def test_thresholds_warn_and_a_spent_budget_alarms(
     assert findings(warehouse, "budgets_are_kept") == (alarmed, "alarm")
 
 
+@pytest.mark.parametrize(("spent", "reached", "alarmed"), [("0", None, 0), ("-1", None, 0), ("0.000001", 100, 1)])
+def test_a_budget_of_nothing_is_spent_by_the_first_cent(
+    warehouse: duckdb.DuckDBPyConnection, spent: str, reached: int | None, alarmed: int
+) -> None:
+    rules = RULES + b"  - {id: acme-none, tenant: acme, usd: 0, from: 2026-07-16, until: 2027-01-01}\n"
+    nothing = rules.replace(b"from: 2026-07-15", b"from: 2026-07-15, until: 2026-07-16")
+    record_policy(warehouse, parse_policy(nothing, "policy.yaml"), NOW)
+    july = spend(warehouse, {date(2026, 7, 1): Decimal(spent), YESTERDAY: Decimal(0)})["2026-07"]
+    assert (july["budget_usd"], july["threshold_reached"], july["threshold_forecast"]) == (0, reached, reached)
+    assert findings(warehouse, "budgets_are_kept") == (alarmed, "alarm")
+    record_policy(warehouse, parse_policy(RULES, "policy.yaml"), NOW)
+
+
 def left(spent: str) -> Decimal:
     """What 18 days at a nineteenth leave for the last one."""
     return Decimal(spent) - 18 * (Decimal(spent) / 19).quantize(Decimal("1E-24"))

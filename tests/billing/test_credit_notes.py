@@ -130,6 +130,25 @@ def test_the_credit_used_comes_back_with_the_whole_invoice(months: duckdb.DuckDB
     refuse_violations(run_checks(months, OF_INVOICES))
 
 
+def test_a_credit_that_was_raised_since_comes_back_as_well(months: duckdb.DuckDBPyConnection) -> None:
+    """Of 5.00 an invoice uses 1.00, of the same credit's 10.00 the next one 8.00: 8.00 stand when the first is gone."""
+    tenant = next(FRESH)
+    register(months, tenant)
+    gift = {"id": f"more-{tenant}", "tenant": tenant, "kind": "prepaid", "from": "2026-01-01"}
+    use(months, policy(credits=[{**gift, "amount": "5"}]))
+    rate(months, tenant, MAY, {"a": Decimal(1)})
+    (first,) = close(months, MAY, tenant)
+    use(months, policy(credits=[{**gift, "amount": "10"}]))
+    rate(months, tenant, JUNE, {"a": Decimal(8)})
+    close(months, JUNE, tenant)
+    note(months, first.number)
+    refuse_violations(run_checks(months, OF_INVOICES))
+    rate(months, tenant, JULY, {"a": Decimal(8)})
+    (last,) = close(months, JULY, tenant)
+    assert [use.amount_minor for use in last.credit_uses] == [200]
+    use(months, POLICY)
+
+
 def test_what_was_taken_back_does_not_return_and_a_reversed_month_is_settled(
     months: duckdb.DuckDBPyConnection,
 ) -> None:

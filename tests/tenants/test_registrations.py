@@ -175,6 +175,7 @@ def test_a_half_written_file_is_left_until_it_is_whole_or_stays_as_it_is(inbox: 
         (b'{"registration_id": "r", "name": "a", "limit_usd": 1e99999999999}', "1E+99999999999 USD cannot be meant"),
         (b'{"registration_id": "r", "name": "a", "limit_usd": 1e-99999999999}', "parts of a cent"),
         (b'{"registration_id": "r", "name": "a", "limit_usd": NaN}', "NaN is no JSON number"),
+        (b'{"registration_id": "r", "name": "a", "limit_usd": 1e999999999}', "limit_usd: Value error, is beyond"),
         (b'{"registration_id": "r", "name": "a", "name": "b"}', "same name twice"),
         (b"{" + b" " * MAX_BYTES + b"}", "larger than 64 KB"),
         (b'{"name":' + b"[" * 30_000, None),

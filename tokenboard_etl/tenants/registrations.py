@@ -24,6 +24,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from tokenboard_etl.errors import ConfigurationError, RegistryError, StorageFailed, WrongUse
 from tokenboard_etl.files import UnreadableFile, printable, read_at_rest, storage_errors, write_atomically
+from tokenboard_etl.money import written_out
 from tokenboard_etl.tenants.names import clean_name
 from tokenboard_etl.tenants.provisioning.orders import PROVIDERS
 from tokenboard_etl.tenants.provisioning.registering import Registration, register_new, registration_of
@@ -37,15 +38,11 @@ MAX_FILES = 50
 
 DONE, REJECTED = "done", "rejected"
 _LONGEST_NAME = 200
-_LONGEST_AMOUNT = 100
-"""Digits: 1e999999999 is not written out."""
 
 
 def _amount_text(value: object) -> object:
     """200, 49.50 and "49.50" alike; the digits stay as they were written."""
-    if isinstance(value, Decimal) and abs(value.adjusted()) < _LONGEST_AMOUNT:
-        return f"{value:f}"
-    return str(value) if isinstance(value, Decimal) or type(value) is int else value
+    return written_out(value) if isinstance(value, Decimal) else str(value) if type(value) is int else value
 
 
 class RegistrationFile(BaseModel):
