@@ -1,5 +1,6 @@
 """Closing a month: issued invoices, their lines, and the HTML documents."""
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ import dagster as dg
 from assets.loading import read_before_closing
 from assets.partitions import month_of, monthly
 from assets.resources import Surroundings
-from assets.tables import asset_key, column_schema
+from assets.tables import asset_key, column_schema, sha256_of
 from tokenboard_etl.billing.obstacles import is_closed, refuse_open_month
 from tokenboard_etl.closing import close
 from tokenboard_etl.connections import ours
@@ -111,4 +112,12 @@ def close_month(
     )
     for name, count in rows.items():
         yield dg.MaterializeResult(asset_key=asset_key(name), metadata={"dagster/partition_row_count": count})
-    yield dg.MaterializeResult(asset_key=DOCUMENTS, metadata={"files": len(closed.written)})
+    yield dg.MaterializeResult(
+        asset_key=DOCUMENTS,
+        metadata={
+            "path": dg.MetadataValue.path(str(settings.reports_path / str(month))),
+            "files": len(closed.written),
+            "sha256": sha256_of([hashlib.sha256(path.read_bytes()).hexdigest() for path in closed.written]),
+            "preview": preview,
+        },
+    )

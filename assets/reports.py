@@ -1,6 +1,5 @@
 """Pages for tenants, finance and operators, made from the published file at the end of a night and of a closing."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import dagster as dg
 from assets.partitions import days_of_run
 from assets.publishing import PUBLISHED
 from assets.resources import Surroundings
+from assets.tables import sha256_of
 from tokenboard_etl.money import format_usd
 from tokenboard_etl.periods import Month
 from tokenboard_etl.reports import (
@@ -17,7 +17,6 @@ from tokenboard_etl.reports import (
     RECONCILIATION,
     REGISTER,
     STATEMENT,
-    Page,
     Written,
     months_due,
     write_reports,
@@ -72,17 +71,10 @@ def reports(
                 "path": dg.MetadataValue.path(str(pages[0].path if len(pages) == 1 else settings.reports_path)),
                 "files": len(pages),
                 "changed": sum(page.is_changed for page in pages),
-                "sha256": _sha256_of(pages),
+                "sha256": sha256_of([page.sha256 for page in pages]),
                 **preview,
             },
         )
-
-
-def _sha256_of(pages: Sequence[Page]) -> str:
-    """Over the checksums of all, in their order; a single page's own."""
-    if len(pages) == 1:
-        return pages[0].sha256
-    return hashlib.sha256("".join(page.sha256 for page in pages).encode()).hexdigest()
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

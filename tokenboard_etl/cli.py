@@ -6,19 +6,16 @@ Exit status: 0 done; 1 a run or a check failed; 2 wrong use or configuration. Er
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import click
 import typer
 from rich import filesize
-from rich.table import Table
 
 from tokenboard_etl.cli_accounts import tenants_adopt, unallocated, usage
 from tokenboard_etl.cli_backup import backup, restore
@@ -36,7 +33,7 @@ from tokenboard_etl.logs import log_to, show_progress, show_warnings
 from tokenboard_etl.periods import FIRST_DAY, Window, lookback_window, parse_day, utc_day
 from tokenboard_etl.redaction import redact
 from tokenboard_etl.settings import Settings, load_settings
-from tokenboard_etl.terminal import err, out, plain
+from tokenboard_etl.terminal import err, out, plain, show_json, show_table, table_of
 
 app = typer.Typer(
     name="tokenboard",
@@ -120,10 +117,10 @@ def doctor() -> None:
 
     settings = load_settings()
     findings = examine(settings)
-    table = Table("", "about", "finding")
+    table = table_of(None, ("level", "about", "finding"), names=("about", "finding"))
     for finding in findings:
         table.add_row(finding.level.name, *map(plain, (finding.about, finding.what)))
-    out.print(table)
+    show_table(table)
     raise typer.Exit(1 if any(finding.level is Level.error for finding in findings) else 0)
 
 
@@ -169,12 +166,15 @@ def tenants_list(
     with show_warnings(err), open_warehouse(settings.warehouse_path) as warehouse:
         found = tenants(warehouse)
     if as_json:
-        typer.echo(json.dumps([asdict(tenant) for tenant in found], ensure_ascii=False, indent=2))
+        show_json(found)
         return
-    table = Table("tenant_id", "name", "country", "currency", "status")
+    if not found:
+        out.print("No tenants yet; `tokenboard tenants import FILE.csv` adds them.")
+        return
+    table = table_of(None, ("tenant_id", "name", "country", "currency", "status"), names=("name",))
     for tenant in found:
         table.add_row(*map(plain, (tenant.tenant_id, tenant.name, tenant.country, tenant.currency, tenant.status)))
-    out.print(table if found else "No tenants yet; `tokenboard tenants import FILE.csv` adds them.")
+    show_table(table)
 
 
 @app.command()

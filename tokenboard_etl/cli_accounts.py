@@ -6,14 +6,13 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
 
 from tokenboard_etl.errors import WrongUse
 from tokenboard_etl.logs import show_warnings
 from tokenboard_etl.money import format_usd
 from tokenboard_etl.periods import parse_day
 from tokenboard_etl.settings import load_settings
-from tokenboard_etl.terminal import err, out, plain, show_json
+from tokenboard_etl.terminal import err, out, plain, show_json, show_table, table_of
 
 
 def unallocated(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
@@ -24,12 +23,16 @@ def unallocated(as_json: Annotated[bool, typer.Option("--json", help="For progra
     if as_json:
         show_json(found)
         return
-    table = Table("provider", "connection", "account", "name", "status", "since", "until", "cost")
+    if not found:
+        out.print("All spend belongs to a tenant.")
+        return
+    headings = ("provider", "connection", "account", "name", "status", "since", "until", "cost")
+    table = table_of(None, headings, amounts=("cost",), names=("account", "name"))
     for each in found:
         account = each.account_id or "(no account)"
         days = (str(each.first_day), str(each.last_day), format_usd(each.cost_usd))
         table.add_row(*map(plain, (each.provider, each.connection_id, account, each.name, each.status, *days)))
-    out.print(table if found else "All spend belongs to a tenant.")
+    show_table(table)
 
 
 def tenants_adopt(
@@ -75,23 +78,22 @@ def usage(
     if as_json:
         show_json(found)
     else:
-        spans = ("today", "week", "month")
-        table = Table(
-            "provider", "account", "limit", "spent", "remaining", "reset", *spans, *(f"our {s}" for s in spans)
-        )
+        amounts = ("limit", "spent", "remaining")
+        spans = tuple(f"{whose}{span}" for whose in ("", "our ") for span in ("today", "week", "month"))
+        headings = ("provider", "account", *amounts, "reset", *spans)
+        table = table_of(None, headings, amounts=(*amounts, *spans), names=("account",))
         for each in found:
-            amounts = (each.limit_usd, each.spent_usd, each.remaining_usd)
             theirs = (each.theirs.today_usd, each.theirs.week_usd, each.theirs.month_usd)
             ours = (each.ours.today_usd, each.ours.week_usd, each.ours.month_usd)
             table.add_row(
                 each.provider,
                 plain(each.account_id),
-                "none" if each.limit_usd is None and each.problem is None else _usd(amounts[0]),
-                *map(_usd, amounts[1:]),
+                "none" if each.limit_usd is None and each.problem is None else _usd(each.limit_usd),
+                *map(_usd, (each.spent_usd, each.remaining_usd)),
                 plain(each.reset),
                 *map(_usd, (*theirs, *ours)),
             )
-        out.print(table)
+        show_table(table)
         for each in found:
             if each.problem:
                 out.print(f"{each.provider} {plain(each.account_id)}: {plain(each.problem)}", highlight=False)

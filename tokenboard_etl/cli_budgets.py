@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from tokenboard_etl.errors import ProvisioningPending
 from tokenboard_etl.logs import show_warnings
 from tokenboard_etl.money import format_usd
 from tokenboard_etl.settings import load_settings
-from tokenboard_etl.terminal import err, out, plain
+from tokenboard_etl.terminal import err, out, plain, show_table, table_of
 
 budgets_app = typer.Typer(help="What tenants mean to spend.", no_args_is_help=True)
 
@@ -43,10 +42,15 @@ def budgets_push(
         if wanted and not dry_run:
             failures = push(warehouse, settings, wanted)
             republish(warehouse, settings)
-    table = Table("tenant", "provider", "account", "limit", "was")
+    table = table_of(
+        None, ("tenant", "provider", "account", "limit", "was"), amounts=("limit", "was"), names=("account",)
+    )
     for each in wanted:
         was = "none" if each.actual_usd is None else format_usd(each.actual_usd)
         table.add_row(each.tenant_id, each.provider, plain(each.account_id), format_usd(each.wanted_usd), was)
-    out.print(table if wanted else "Every pushed budget that was read is in force.")
+    if wanted:
+        show_table(table)
+    else:
+        out.print("Every pushed budget that was read is in force.")
     if failures:
         raise ProvisioningPending(f"Not set: {'; '.join(failures[:3])}. Run `tokenboard budgets push` again.")

@@ -41,7 +41,7 @@ def export_tenant(
     tenant_id: Annotated[str, typer.Argument(metavar="TENANT_ID")],
     to: Folder = None,
 ) -> None:
-    """A tenant's own documents, lines and days as Parquet, and the SQL that recomputes its invoices from them."""
+    """A tenant's documents, lines, taxes and days as Parquet, and the SQL that recomputes its invoices from them."""
     from tokenboard_etl.reading.tenant_export import export_tenant as write
 
     settings = load_settings()

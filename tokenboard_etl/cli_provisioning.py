@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import duckdb
 import typer
-from rich.table import Table
 
 from tokenboard_etl.errors import RegistryError, WrongUse
 from tokenboard_etl.logs import log_to, show_progress, show_warnings
 from tokenboard_etl.settings import Settings, load_settings
-from tokenboard_etl.terminal import err, out, plain
+from tokenboard_etl.terminal import err, out, plain, show_json, show_table, table_of
 
 if TYPE_CHECKING:
     from tokenboard_etl.tenants.provisioning.registering import Registration
@@ -124,8 +123,6 @@ def tenants_show(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what is known of a tenant: accounts, keys (never their values), what is pending, and the latest actions."""
-    import json
-
     from tokenboard_etl.tenants.overview import overview
     from tokenboard_etl.warehouse.connection import open_warehouse
 
@@ -133,18 +130,18 @@ def tenants_show(
     with show_warnings(err), open_warehouse(settings.warehouse_path) as warehouse:
         found = overview(warehouse, tenant)
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2, default=str))
+        show_json(found)
         return
-    facts = Table(show_header=False)
+    facts = table_of(None, ("fact", "value"), names=("value",))
     for label, value in found["tenant"].items():
         facts.add_row(label, plain(None if value is None else str(value)))
-    out.print(facts)
+    show_table(facts)
     for title, columns in _SHOWN.items():
         if rows := found[title]:
-            table = Table(*columns, title=title, title_justify="left")
+            table = table_of(title, columns, names=columns)
             for row in rows[-_LATEST:]:
                 table.add_row(*(plain(None if row[column] is None else str(row[column])) for column in columns))
-            out.print(table)
+            show_table(table)
 
 
 def _show_plan(settings: Settings, tenant: dict[str, Any], from_csv: Path | None, pending: bool) -> None:

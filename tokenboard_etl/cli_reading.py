@@ -67,7 +67,9 @@ def trend(
     if as_json:
         show_json(days)
         return
-    providers = sorted({provider for day in days for provider in day.billed_usd_by_provider})
+    providers = sorted(
+        {name for day in days for name, billed in day.billed_usd_by_provider.items() if billed is not None}
+    )
     has_room = out.is_terminal and out.width >= _ROOM_FOR_BARS
     amounts = _headings([day.amounts for day in days if day.amounts])
     headings = ("day (UTC)", *providers, *amounts, "state", *(["billed "] if has_room else []))

@@ -41,6 +41,7 @@ from tokenboard_etl.providers.wire import Request, encode
 from tokenboard_etl.verdicts import judge, request_id_in
 
 log = logging.getLogger("tokenboard.http")
+logging.getLogger("httpx").setLevel(logging.WARNING)  # below, it tells whole addresses, and a webhook's is a secret
 
 MAX_ATTEMPTS = 8
 MAX_SECONDS_PER_REQUEST = 300

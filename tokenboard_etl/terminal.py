@@ -26,7 +26,9 @@ def plain(text: str | None) -> str:
     return escape("".join(c if c.isprintable() else "?" for c in text or ""))
 
 
-def table_of(title: str, headings: Iterable[str], *, amounts: Iterable[str], names: Iterable[str] = ()) -> Table:
+def table_of(
+    title: str | None, headings: Iterable[str], *, amounts: Iterable[str] = (), names: Iterable[str] = ()
+) -> Table:
     """A table whose columns named in `amounts` stand to the right; only those in `names` may be broken into lines."""
     right, folding = set(amounts), set(names)
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))

@@ -122,6 +122,12 @@ def assert_reports_are_recorded(instance: dg.DagsterInstance, settings: Settings
     assert (facts["register"]["files"], facts["register"]["changed"]) == (2, 2)
     assert f"| {month} | {len(issued)} | $" in str(facts["register"]["preview"])
     assert "| contoso-retail | $" in str(facts["overview"]["preview"])
+    invoices = recorded(instance, "invoices")
+    assert (invoices["path"], invoices["files"]) == (str(folder), len(issued))
+    by_number = sorted(issued, key=lambda path: path.name)
+    sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in by_number]
+    assert invoices["sha256"] == hashlib.sha256("".join(sums).encode()).hexdigest()
+    assert f"| {by_number[0].stem} | {by_number[0].parent.name} | $" in str(invoices["preview"])
     for name in ("overview", "index"):
         page = settings.reports_path / f"{name}.html"
         assert facts[name]["path"] == str(page)

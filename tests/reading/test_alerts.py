@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -150,6 +151,19 @@ def test_a_message_that_was_not_taken_is_told_again_and_the_address_stays_secret
     hook.status = 200
     look(instance)
     assert len(hook.told) == 1
+
+
+def test_no_log_of_anybody_has_the_address(
+    hook: Hook, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever lets every library log, as Dagster's settings may, does not collect what opens the webhook."""
+    caplog.set_level(logging.DEBUG)
+    look(instance)
+    hook.status = 500
+    with pytest.raises(AlertNotSent):
+        look(instance)
+    assert len(hook.told) == 1
+    assert SECRET not in caplog.text
 
 
 def test_nobody_there_is_an_error_without_the_address(

@@ -176,6 +176,20 @@ def test_the_overview_has_every_tenant_and_every_loose_account(world_home: Path,
     assert "<script>" in said.text
 
 
+def test_who_left_with_the_month_before_is_shown_without_a_link_to_a_statement_that_is_not_there(copy: Path) -> None:
+    gone = "contoso-retail"
+    with duckdb.connect(copy) as connection:
+        connection.execute("UPDATE registry.tenants SET status = 'offboarded' WHERE tenant_id = $1", [gone])
+        links = read(render_overview(overview(connection), NOW).decode()).links
+        assert f"{RUNNING}/{gone}/statement.html" in links
+        connection.execute(
+            f"DELETE FROM billing.tenant_days WHERE tenant_id = '{gone}' AND usage_date >= '{RUNNING}-01'"
+        )
+        said = read(render_overview(overview(connection), NOW).decode())
+    assert f"{RUNNING}/{gone}/statement.html" not in said.links
+    assert any(gone in row[0] for row in said.tables["Tenants"])
+
+
 def source(**more: object) -> Source:
     usual = Source("openai", "openai", "costs", True, date(2026, 6, 9), None, 0, 0, None)
     return replace(usual, **more)  # type: ignore[arg-type]

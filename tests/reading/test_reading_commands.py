@@ -9,12 +9,16 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
-from reading.conftest import CLOSED, LAST_DAY, SCRIPT, TREE, Run
+from reading.conftest import CLOSED, LAST_DAY, READ_AT, SCRIPT, TREE, Run
+from tokenboard_etl.money import format_usd
 from tokenboard_etl.reading.tenant_figures import breakdown
+from tokenboard_etl.tenants.registry import Tenant, save_tenant
+from tokenboard_etl.warehouse.connection import open_warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -104,6 +108,63 @@ def test_names_have_no_meaning_to_a_terminal(run: Run, copy: Path, terminal: boo
     told = run("breakdown", MEANT_HARM, "--by", "project", "--json", home=home).stdout
     assert told.isascii()
     assert {part["name"] for part in json.loads(told)["parts"]} == {EVIL}
+
+
+def test_what_a_provider_was_not_read_of_is_unknown_in_its_column(run: Run, copy: Path) -> None:
+    with duckdb.connect(copy) as connection:
+        of_the_day = f"usage_date = '{LAST_DAY}' AND provider = 'openrouter'"
+        connection.execute(f"DELETE FROM billing.tenant_days WHERE {of_the_day}")
+        connection.execute(f"UPDATE ops.source_days SET state = 'missing' WHERE {of_the_day}")
+    *_, last = run("trend", BUSY, home=copy.parents[1]).stdout.splitlines()
+    day, openai, openrouter, *amounts, state = last.split()
+    assert (day, openrouter, state) == (str(LAST_DAY), "unknown", "missing")
+    assert openai == amounts[1]
+
+
+@pytest.fixture
+def evil_home(copy: Path) -> Path:
+    """A home where everybody who may name something named it EVIL."""
+    home = copy.parents[1]
+    with open_warehouse(home / "warehouse.duckdb") as warehouse:
+        save_tenant(warehouse, Tenant(MEANT_HARM, "x", None, "DE", "USD", None), {}, READ_AT)
+        warehouse.execute("UPDATE registry.tenants SET name = $1, industry = $1, address = $1", [EVIL])
+        warehouse.execute("UPDATE registry.tenant_names SET name = $1", [EVIL])
+    with duckdb.connect(copy) as connection:
+        connection.execute("UPDATE ops.accounts SET name = $1", [EVIL])
+    return home
+
+
+@pytest.mark.parametrize("arguments", [["unallocated"], ["tenants", "list"], ["tenants", "show", MEANT_HARM]])
+def test_lists_are_whole_in_a_pipe_and_names_in_them_mean_nothing(
+    run: Run, evil_home: Path, arguments: list[str]
+) -> None:
+    piped, shown = run(*arguments, home=evil_home), on_a_terminal(arguments, evil_home)
+    assert (piped.returncode, piped.stderr) == (0, "")
+    assert not set("│┃─━╇…\x1b") & set(piped.stdout)
+    for sign in ("\x07", "\x9b", "\u202e", "\x1b[31m", "\x1b[2J", "\x1b]8", "🐛"):
+        assert sign not in piped.stdout + shown
+    assert "[bold]x[/bold] :bug:" in piped.stdout
+    told = run(*arguments, "--json", home=evil_home).stdout
+    assert told.isascii()
+    assert EVIL in names_in(json.loads(told))
+    if arguments == ["unallocated"]:
+        lines = piped.stdout.splitlines()
+        for each in json.loads(told):
+            cost = format_usd(Decimal(each["cost_usd"]))
+            assert [line for line in lines if each["account_id"] in line and line.endswith(f" {cost}")]
+
+
+def names_in(told: Any) -> set[str]:
+    """Every text somewhere in JSON."""
+    if isinstance(told, (list, dict)):
+        return {name for each in (told.values() if isinstance(told, dict) else told) for name in names_in(each)}
+    return {told} if isinstance(told, str) else set()
+
+
+def test_what_the_doctor_finds_is_whole_in_a_pipe(run: Run, tmp_path: Path) -> None:
+    lines = run("doctor", home=tmp_path / "new").stdout.splitlines()
+    assert lines[0].split() == ["level", "about", "finding"]
+    assert any("Set OPENAI_ADMIN_KEY (sk-admin-...) or OPENROUTER_MANAGEMENT_KEY." in line for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -25,10 +25,12 @@ pytestmark = pytest.mark.slow
 TENANTS = {tenant.tenant_id: tenant for tenant in World().tenants}
 NAMES = {"openai": "OpenAI", "openrouter": "OpenRouter"}
 CENT = Decimal("0.01")
-UNKNOWN_DAY = date(2026, 6, 3)
+UNKNOWN_DAY, HALF_KNOWN_DAY = date(2026, 6, 3), date(2026, 6, 5)
 
 LATE, LIMITED, SILENT, LIVELY = "quoted-media", "contoso-retail", "tailspin-toys", "helios-energy"
 """Whose last day is an estimate; who has a budget; of whom a day is not known; who works today."""
+IDLE = "idle"
+"""Who has spent nothing at all."""
 HOSTILE = "<script>alert(1)</script> =2+2"
 
 
@@ -52,6 +54,17 @@ WHAT_IT_LACKS = (
     """,
     f"DELETE FROM billing.tenant_days WHERE tenant_id = '{SILENT}' AND usage_date = '{UNKNOWN_DAY}'",
     f"UPDATE ops.source_days SET state = 'missing' WHERE usage_date = '{UNKNOWN_DAY}' AND gates_closing",
+    f"DELETE FROM billing.tenant_days WHERE provider = 'openrouter' AND usage_date = '{HALF_KNOWN_DAY}'",
+    f"""
+    UPDATE ops.source_days SET state = 'missing'
+    WHERE usage_date = '{HALF_KNOWN_DAY}' AND gates_closing AND provider = 'openrouter'
+    """,
+    f"""
+    INSERT INTO registry.tenants BY NAME
+    SELECT
+        '{IDLE}' AS tenant_id, 'Idle' AS name, 'x' AS description, 'USD' AS currency, 'active' AS status,
+        TIMESTAMPTZ '2026-01-01 00:00:00+00' AS created_at
+    """,
     f"""
     INSERT INTO billing.own_account_costs BY NAME
     SELECT
@@ -106,12 +119,18 @@ def spent_by_tenant(spent: list[Spent], tenant_id: str, month: Month) -> list[Sp
     return [row for row in spent if (row.tenant_id, row.month) == (tenant_id, str(month))]
 
 
+def is_read(row: Spent) -> bool:
+    """Whether the file still has it."""
+    gone = (row.tenant_id, row.usage_date) == (SILENT, UNKNOWN_DAY)
+    return not gone and (row.provider, row.usage_date) != ("openrouter", HALF_KNOWN_DAY)
+
+
 @pytest.mark.parametrize("month", [CLOSED, RUNNING], ids=str)
 @pytest.mark.parametrize("tenant_id", sorted(TENANTS))
 def test_days_are_the_world_s(home: Settings, spent: list[Spent], tenant_id: str, month: Month) -> None:
     days: dict[tuple[str, str], list[Fraction]] = defaultdict(list)
     for row in spent_by_tenant(spent, tenant_id, month):
-        if (tenant_id, row.usage_date) != (SILENT, UNKNOWN_DAY):
+        if is_read(row):
             for who in (NAMES[row.provider], "All"):
                 days[f"{row.usage_date:%b} {row.usage_date.day}", who].append(row.billed_usd)
                 days["Month", who].append(row.billed_usd)
@@ -120,8 +139,10 @@ def test_days_are_the_world_s(home: Settings, spent: list[Spent], tenant_id: str
     for row in rows:
         for provider, cell in zip(head[1:-1], row[1:-1], strict=True):
             if cell == "unknown":
-                assert (tenant_id, row[0]) == (SILENT, "Jun 3")
+                assert row[0] in ("Jun 3", "Jun 5")
+                assert provider == "All" or not days[row[0], provider]
             else:
+                assert (row[0], provider) != ("Jun 5", "OpenRouter")
                 assert cents(cell) == to_cents(days[row[0], provider])
 
 
@@ -177,6 +198,25 @@ def test_a_day_nobody_has_read_is_unknown_and_not_zero(home: Settings) -> None:
     assert ["Jun 3", "unknown", "unknown", "not read yet"] in said.tables["Days"]
     assert ("class", "gap") in said.attributes
     assert ("class", "gap") not in page(home, SILENT, CLOSED).attributes
+
+
+def test_what_one_provider_has_not_told_is_unknown_beside_what_the_other_has(
+    home: Settings, spent: list[Spent]
+) -> None:
+    said = page(home, LATE)
+    day = [each for each in spent if (each.tenant_id, each.usage_date) == (LATE, HALF_KNOWN_DAY)]
+    told = shown(to_cents([each.billed_usd for each in day if each.provider == "openai"]))
+    assert ["Jun 5", told, "unknown", "unknown", "not read yet"] in said.tables["Days"]
+    assert "not known and not in it" in said.text
+    assert "not known and not in it" not in page(home, LATE, CLOSED).text
+
+
+def test_who_spent_nothing_has_a_statement_that_does_not_say_so_of_days_nobody_read(home: Settings) -> None:
+    assert "Nothing was spent." in page(home, IDLE, CLOSED).text
+    said = page(home, IDLE)
+    assert "Nothing is known to be spent." in said.text
+    assert ["Jun 5", "unknown", "not read yet"] in said.tables["Days"]
+    assert ["Jun 6", "$0.00", "preliminary"] in said.tables["Days"]
 
 
 def test_the_budget_its_rest_and_the_forecast(home: Settings) -> None:

@@ -114,6 +114,17 @@ def test_a_day_that_was_read_and_cost_nothing_is_zero(copy: Path) -> None:
     assert (day.amounts, day.state) == (Amounts(*[Decimal(0)] * 4), "provisional")
 
 
+def test_a_day_one_provider_was_not_read_of_is_unknown_of_it_and_known_of_the_other(copy: Path) -> None:
+    with duckdb.connect(copy) as connection:
+        of_the_day = f"usage_date = '{LAST_DAY}' AND provider = 'openrouter'"
+        connection.execute(f"DELETE FROM billing.tenant_days WHERE {of_the_day}")
+        connection.execute(f"UPDATE ops.source_days SET state = 'missing' WHERE {of_the_day}")
+    (day,) = trend(copy, BUSY, Window.of_days(LAST_DAY, LAST_DAY))
+    assert (day.state, day.billed_usd_by_provider["openrouter"]) == ("missing", None)
+    assert day.amounts is not None
+    assert day.billed_usd_by_provider["openai"] == day.amounts.billed_usd > 0
+
+
 def test_a_trend_without_a_window_is_of_the_last_thirty_days(published: Path) -> None:
     days = [day.usage_date for day in trend(published, BUSY, None)]
     assert (len(days), days[-1]) == (30, LAST_DAY)

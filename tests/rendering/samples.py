@@ -11,7 +11,7 @@ from tokenboard_etl.billing.policy import Seller
 from tokenboard_etl.periods import Month
 
 HOSTILE = "<script>alert('x')</script>\"' onload=1 {{ 7*7 }} =1+1"
-CONTROL = "a\x00b\x07c\x1b[31md\x9b2Je\u202egpj.exe\r\nf"
+CONTROL = "a\x00b\x07c\x1b[31md\x9b2Je\u202egpj.exe\r\nf\u061cg"
 """What providers let people name a project or a key."""
 LONG = "Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichenfabrikationsverwaltung" * 2
 

@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import NOW
 from tokenboard_etl.closing import republish
 from tokenboard_etl.errors import KeyRefused, RegistryError, WrongUse
+from tokenboard_etl.money import format_usd
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.settings import Settings, clean_key
 from tokenboard_etl.tenants.live_usage import usage_of, usage_of_key
@@ -79,6 +80,22 @@ def test_a_provider_that_fails_keeps_the_other_ones_figures(
         usage_of(settings, "idle")
     with pytest.raises(WrongUse):
         usage_of(settings, "nobody")
+
+
+def test_a_pipe_gets_every_id_and_amount_whole(
+    sandbox: RunningSandbox, settings: Settings, accounts: tuple[str, str]
+) -> None:
+    command = [sys.executable, "-c", "from tokenboard_etl.cli import main; main()", "usage", "acme"]
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "COLUMNS": "60"}
+    env |= {**sandbox.env(), "TOKENBOARD_HOME": str(settings.home), "TOKENBOARD_NOW": NOW.isoformat()}
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    head, *lines = ended.stdout.splitlines()
+    assert head.split()[:4] == ["provider", "account", "limit", "spent"]
+    assert tuple(line.split()[1] for line in lines) == accounts
+    for line, each in zip(lines, usage_of(settings, "acme"), strict=True):
+        amounts = (each.limit_usd, each.spent_usd, each.remaining_usd, each.theirs.today_usd, each.theirs.month_usd)
+        assert {format_usd(amount) for amount in amounts if amount is not None} <= set(line.split())
 
 
 def test_a_key_tells_about_itself_and_is_not_shown(sandbox: RunningSandbox, settings: Settings, tmp_path: Path) -> None:

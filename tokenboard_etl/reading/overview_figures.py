@@ -20,7 +20,10 @@ CREDIT_DAYS = 7
 
 @dataclass(frozen=True)
 class TenantMonth:
-    """A tenant's newest month, US dollars at provider figures; `before_billed_usd` is the whole month before."""
+    """A tenant's newest month, US dollars at provider figures; `before_billed_usd` is the whole month before.
+
+    One that left and spent nothing in the newest month has no statement of it.
+    """
 
     tenant_id: str
     name: str | None
@@ -31,6 +34,7 @@ class TenantMonth:
     is_low: bool
     estimated_billed_usd: Decimal
     before_billed_usd: Decimal
+    has_statement: bool
 
 
 @dataclass(frozen=True)
@@ -143,14 +147,16 @@ def _tenants(connection: duckdb.DuckDBPyConnection, month: Month) -> list[Tenant
                 coalesce(sum(billed_usd) FILTER (WHERE usage_date >= $1), 0) AS billed_usd,
                 coalesce(sum(margin_usd) FILTER (WHERE usage_date >= $1), 0) AS margin_usd,
                 coalesce(sum(estimated_billed_usd) FILTER (WHERE usage_date >= $1), 0) AS estimated_usd,
-                coalesce(sum(billed_usd) FILTER (WHERE usage_date < $1), 0) AS before_usd
+                coalesce(sum(billed_usd) FILTER (WHERE usage_date < $1), 0) AS before_usd,
+                count(*) FILTER (WHERE usage_date >= $1) > 0 AS has_figures
             FROM billing.tenant_days
             WHERE usage_date >= $3 AND usage_date < $2 AND tenant_id <> 'unallocated'
             GROUP BY tenant_id
         )
         SELECT
             sums.tenant_id, tenants.name, sums.cost_usd, sums.billed_usd, sums.margin_usd, margins.margin_percent,
-            coalesce(margins.is_low, false), sums.estimated_usd, sums.before_usd
+            coalesce(margins.is_low, false), sums.estimated_usd, sums.before_usd,
+            tenants.tenant_id IS NOT NULL AND (sums.has_figures OR tenants.status <> 'offboarded')
         FROM sums
         LEFT JOIN registry.tenants AS tenants ON tenants.tenant_id = sums.tenant_id
         LEFT JOIN billing.gross_margins AS margins ON margins.tenant_id = sums.tenant_id AND margins.month = $4

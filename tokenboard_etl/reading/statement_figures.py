@@ -6,7 +6,7 @@ Columns are named one by one, and none of them tells what we pay: a statement is
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -19,7 +19,7 @@ from tokenboard_etl.errors import WrongUse
 from tokenboard_etl.money import exact_sum
 from tokenboard_etl.periods import Month
 from tokenboard_etl.reading.published import has_table, known_days, open_published
-from tokenboard_etl.reading.tenant_figures import day_states
+from tokenboard_etl.reading.tenant_figures import NOT_READ, day_states, least_certain, not_known
 from tokenboard_etl.reading.tenant_values import Budget, Document, Today
 
 LISTED = 40
@@ -49,15 +49,19 @@ class Price:
 
 @dataclass(frozen=True)
 class PricedDay:
-    """`state` is that of the least certain of our connections; a day nobody has read has no prices."""
+    """`state` is that of the least certain of our connections; a day nobody has read has no prices.
+
+    `not_read` are the providers whose figures of the day are not there: unknown, which is not zero.
+    """
 
     usage_date: date
     state: str
     prices: Mapping[str, Price]
+    not_read: Collection[str] = ()
 
     @property
     def is_known(self) -> bool:
-        return bool(self.prices) or self.state not in ("missing", "lost")
+        return bool(self.prices) or self.state not in NOT_READ
 
 
 @dataclass(frozen=True)
@@ -126,13 +130,17 @@ def statements(
             name,
             month,
             last_day,
-            [PricedDay(day, states.get(day, "missing"), prices.get(day, {})) for day in known],
+            [_priced(day, states.get(day, {}), prices.get(day, {})) for day in known],
             parts.get(each, {}),
             budgets.get(each),
             documents.get(each, ()),
             own.get(each, {}),
             live.get(each, Today(today, live[""].as_of, Decimal(0))) if live else None,
         )
+
+
+def _priced(day: date, states: Mapping[str, str], prices: Mapping[str, Price]) -> PricedDay:
+    return PricedDay(day, least_certain(states), prices, not_known(states, prices))
 
 
 def _who(connection: duckdb.DuckDBPyConnection, month: Month, tenant_id: str | None) -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""What a tenant may have of the published file: its documents, their lines, its days. No cost, no margin, nobody else.
+"""What a tenant may have of the published file: its documents, their lines and taxes, its days. No cost, no margin,
+nobody else.
 
 Columns are named one by one, so that a new column of a table goes nowhere by itself. What names a margin rule, a
 connection or a load is left out, because a name may tell what it stands for.
@@ -24,12 +25,19 @@ _TABLES = {
     """,
     "lines": """
         SELECT
-            line.invoice_number, line.line_no, document.month, line.kind, line.description, line.provider,
-            line.account_id, line.account_name, line.line_item, line.quantity, line.unit, document.currency,
-            line.billed_exact AS billed_usd, line.amount_minor
+            line.invoice_number, line.line_no, document.month, line.service_month, line.kind, line.description,
+            line.original_invoice, line.original_line, line.provider, line.account_id, line.account_name,
+            line.line_item, line.quantity, line.unit, document.currency, line.billed_exact AS billed_usd,
+            line.amount_minor, line.taxes
         FROM billing.invoices AS document
         JOIN billing.invoice_lines AS line ON line.invoice_number = document.invoice_number
         WHERE document.tenant_id = $1 ORDER BY line.invoice_number, line.line_no
+    """,
+    "taxes": """
+        SELECT known.invoice_number, known.tax, known.percent, known.base_minor, known.tax_minor
+        FROM billing.invoices AS document
+        JOIN billing.invoice_taxes AS known ON known.invoice_number = document.invoice_number
+        WHERE document.tenant_id = $1 ORDER BY known.invoice_number, known.tax
     """,
     "days": """
         SELECT

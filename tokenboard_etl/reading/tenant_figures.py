@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -30,6 +31,7 @@ DIMENSIONS: tuple[str, ...] = get_args(Dimension)
 
 _STATES = ("missing", "lost", "provisional", "settled", "closed")
 """Of a source day, the least certain first."""
+NOT_READ = ("missing", "lost")
 
 
 def summary(published: Path, intraday: Path, today: date, tenant_id: str, month: str | None) -> Summary:
@@ -69,7 +71,7 @@ def trend(published: Path, tenant_id: str, window: Window | None) -> list[Day]:
     found: dict[date, dict[str, Amounts]] = {}
     for day, provider, *amounts in rows:
         found.setdefault(day, {})[provider] = Amounts(*amounts)
-    return [_day(day, states.get(day, "missing"), found.get(day, {})) for day in days.days()]
+    return [_day(day, states.get(day, {}), found.get(day, {})) for day in days.days()]
 
 
 def breakdown(published: Path, tenant_id: str, month: str | None, by: Dimension) -> Breakdown:
@@ -154,26 +156,44 @@ def _last_thirty(known: Window) -> tuple[date, date]:
     return days[0], known.end
 
 
-def day_states(connection: duckdb.DuckDBPyConnection, days: Window) -> dict[date, str]:
-    """Of the reports bills are made from; a connection of a tenant's own makes no bill."""
+def day_states(connection: duckdb.DuckDBPyConnection, days: Window) -> dict[date, dict[str, str]]:
+    """By day and provider, of the reports bills are made from; a connection of a tenant's own makes no bill.
+
+    Of several connections of a provider it is the least certain one's.
+    """
     rank = " ".join(f"WHEN '{state}' THEN {place}" for place, state in enumerate(_STATES))
     rows = connection.execute(
         f"""
-        SELECT usage_date, min(CASE state {rank} END)
+        SELECT usage_date, provider, min(CASE state {rank} END)
         FROM ops.source_days
         WHERE gates_closing AND usage_date >= $1 AND usage_date < $2
             AND connection_id NOT IN (SELECT connection_id FROM registry.connections WHERE tenant_id IS NOT NULL)
-        GROUP BY usage_date
+        GROUP BY usage_date, provider
         """,  # noqa: S608 - our own words
         [days.start, days.end],
     ).fetchall()
-    return {day: _STATES[place] for day, place in rows}
+    found: dict[date, dict[str, str]] = {}
+    for day, provider, place in rows:
+        found.setdefault(day, {})[provider] = _STATES[place]
+    return found
 
 
-def _day(day: date, state: str, by_provider: dict[str, Amounts]) -> Day:
-    unknown = state in ("missing", "lost") and not by_provider
-    amounts = None if unknown else _sum(list(by_provider.values()))
-    return Day(day, state, amounts, {provider: each.billed_usd for provider, each in by_provider.items()})
+def least_certain(states: Mapping[str, str]) -> str:
+    """Of a day's states by provider; missing where nothing was to be read."""
+    return min(states.values(), key=_STATES.index, default=_STATES[0])
+
+
+def not_known(states: Mapping[str, str], told: Iterable[str]) -> frozenset[str]:
+    """The providers of a day that were not read, `told` being those there are figures of all the same: estimates."""
+    return frozenset(provider for provider, state in states.items() if state in NOT_READ).difference(told)
+
+
+def _day(day: date, states: Mapping[str, str], by_provider: dict[str, Amounts]) -> Day:
+    state = least_certain(states)
+    unknown = state in NOT_READ and not by_provider
+    billed: dict[str, Decimal | None] = {provider: each.billed_usd for provider, each in by_provider.items()}
+    billed |= dict.fromkeys(not_known(states, by_provider))
+    return Day(day, state, None if unknown else _sum(list(by_provider.values())), billed)
 
 
 _KEYS = {

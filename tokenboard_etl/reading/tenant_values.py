@@ -85,12 +85,15 @@ class Summary:
 
 @dataclass(frozen=True)
 class Day:
-    """`state` is that of the least certain of our connections; `amounts` is None where nothing is known."""
+    """`state` is that of the least certain of our connections; `amounts` is of what is known, None where nothing is.
+
+    Of a provider that was not read it is not known what was billed: None, which is not zero.
+    """
 
     usage_date: date
     state: str
     amounts: Amounts | None
-    billed_usd_by_provider: dict[str, Decimal]
+    billed_usd_by_provider: dict[str, Decimal | None]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from markupsafe import Markup
 from tokenboard_etl.money import exact, format_minor
 
 LOCALE = "en_US"
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control characters, and those that turn around the order of what a reader sees."""
 _LOADER = jinja2.PackageLoader("reports", "templates")
 

@@ -47,16 +47,23 @@ def render_statement(statement: Statement) -> bytes:
             if statement.parts.get(kind)
         ],
         days=[_row(day, statement.providers) for day in reversed(statement.days)],
+        unread=sum(bool(day.not_read) or not day.is_known for day in statement.days),
         STATES=_STATES,
     )
 
 
-def _row(day: PricedDay, providers: Sequence[str]) -> tuple[PricedDay, list[Decimal], Decimal, bool]:
-    """The day, what each provider came to, what all did, and whether any of it is an estimate."""
-    nothing = Price(Decimal(0), Decimal(0))
+def _row(day: PricedDay, providers: Sequence[str]) -> tuple[PricedDay, list[Decimal | None], Decimal | None, bool]:
+    """The day, what each provider came to and all did, None for unknown, and whether any of it is an estimate."""
+    amounts = [_of_provider(day, provider) for provider in providers]
     all_of_it = add_up(list(day.prices.values()))
-    amounts = [day.prices.get(provider, nothing).total_usd for provider in providers]
-    return day, amounts, all_of_it.total_usd, bool(all_of_it.estimated_usd)
+    is_whole = day.is_known and None not in amounts
+    return day, amounts, all_of_it.total_usd if is_whole else None, bool(all_of_it.estimated_usd)
+
+
+def _of_provider(day: PricedDay, provider: str) -> Decimal | None:
+    if provider in day.prices:
+        return day.prices[provider].total_usd
+    return None if provider in day.not_read or not day.is_known else Decimal(0)
 
 
 def _with_shares(parts: Sequence[PricedPart], total: Price) -> list[tuple[PricedPart, int | None]]:
