@@ -30,13 +30,13 @@ chosen AS (
 without_price AS (
     SELECT
         cost.usage_date, cost.tenant_id, cost.provider, cost.connection_id, cost.account_id, cost.api_key_id,
-        cost.policy_sha256, chosen.category,
+        cost.policy_sha256, coalesce(chosen.category, 'uncategorised') AS category,
         row_number() OVER (
-            PARTITION BY cost.usage_date, cost.tenant_id, chosen.category
+            PARTITION BY cost.usage_date, cost.tenant_id, coalesce(chosen.category, 'uncategorised')
             ORDER BY cost.provider, cost.connection_id, cost.account_id, cost.api_key_id
         ) AS place
     FROM open_cost AS cost
-    JOIN chosen
+    LEFT JOIN chosen
         ON chosen.usage_date = cost.usage_date
         AND chosen.connection_id = cost.connection_id
         AND chosen.account_id = cost.account_id
@@ -53,14 +53,13 @@ known AS (
     FROM without_price AS wanted
     JOIN priced AS cost
         ON cost.usage_date = wanted.usage_date AND cost.tenant_id = wanted.tenant_id
-    JOIN chosen
+    LEFT JOIN chosen
         ON chosen.usage_date = cost.usage_date
         AND chosen.connection_id = cost.connection_id
         AND chosen.account_id = cost.account_id
         AND chosen.api_key_id = cost.api_key_id
         AND chosen.model IS NOT DISTINCT FROM cost.model
-        AND chosen.category = wanted.category
-    WHERE wanted.place = 1
+    WHERE wanted.place = 1 AND coalesce(chosen.category, 'uncategorised') = wanted.category
 ),
 unpriced AS (
     SELECT wanted.*
