@@ -1,6 +1,7 @@
 -- What operations are taken to cost where neither the provider nor the price book says: quantity x fallback unit price.
 -- grain: UTC day x tenant x category
 -- key: usage_date, tenant_id, category
+-- month: usage_date
 -- owner: team:billing
 -- Only where a tenant's usage of a category has no price and no other cost of that category is known for the day: what
 -- is known would cover some of the same operations, and they would be counted twice. The row stands at the first of the
