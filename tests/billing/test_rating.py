@@ -250,6 +250,15 @@ def test_tables_that_are_built_in_parts_have_the_same_rows(planted: duckdb.DuckD
     planted.rollback()
 
 
+def test_what_needs_more_memory_than_it_may_have_is_built_without_a_limit(planted: duckdb.DuckDBPyConnection) -> None:
+    rows = build_models(planted, NOW, settle_days=4)
+    limit = planted.execute("SELECT current_setting('memory_limit')").fetchall()
+    mark_months(planted, {str(MAY), str(JUNE)})
+    assert build_models(planted, NOW, settle_days=4, memory_bytes=2**20) == rows
+    assert planted.execute("SELECT current_setting('memory_limit')").fetchall() == limit
+    assert planted.execute("SELECT count(*) FROM ops.dirty_months").fetchall() == [(0,)]
+
+
 # --- months that are closed, and a policy that changes --------------------------------------------------------------
 
 

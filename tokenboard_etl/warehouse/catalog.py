@@ -82,7 +82,7 @@ def _literal(text: str) -> str:
 def _create_empty(connection: duckdb.DuckDBPyConnection) -> None:
     """Every model, without a row."""
     for model in models_in_order():
-        if model.schema == "staging":
+        if model.is_view:
             connection.execute(f"CREATE VIEW {quoted(model.name)} AS {model.query}")
             comment_on(connection, model, "VIEW")
         else:
