@@ -19,8 +19,8 @@ from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, quoted,
 log = logging.getLogger("tokenboard.models")
 
 ROWS_AT_ONCE = 10_000_000
-"""Where the providers sent more rows, tables of days are built some days at a time. Many parts take longer: a table that
-is written in parts is written once more when they are committed."""
+"""Where the providers sent more rows, tables of days are built some days at a time. Many parts take longer: a table
+that is written in parts is written once more when they are committed."""
 
 MEMORY_BYTES = 512 * 1024 * 1024
 """What DuckDB may keep while it builds; the rest waits on disk. 4.5 million rows were built in 400 MB."""

@@ -5,7 +5,7 @@ A header is the comment block at the top:
     -- Charges: what each tenant owes for each day, account and line item.     (the table's COMMENT)
     -- grain: UTC day x connection x account x API key x line item x source
     -- key: usage_date, connection_id, account_id, api_key_id, line_item, source
-    -- month: usage_date          the column by which it is built month by month; absent: built whole (in staging: a view)
+    -- month: usage_date          the column by which it is built month by month; absent: built whole (staging: a view)
     -- owner: team:billing
     -- column usage_date: UTC day                                              (the column's COMMENT)
 """
