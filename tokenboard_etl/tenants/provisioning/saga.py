@@ -32,7 +32,7 @@ from tokenboard_etl.tenants.provisioning.orders import (
     retire_key,
     usable_keys,
 )
-from tokenboard_etl.tenants.provisioning.standing import is_adopted
+from tokenboard_etl.tenants.provisioning.standing import Elsewhere, accounts_elsewhere, bound_accounts, is_adopted
 from tokenboard_etl.tenants.registry import Binding, Tenant, bind, rerate_open_months
 from tokenboard_etl.tenants.tenant_keys import delete_key, read_key, store_key, stored_key_ids
 from tokenboard_etl.tenants.vault import change_vault, read_vault
@@ -190,6 +190,17 @@ class Saga(ABC):
                     raise
                 log.warning("the answer to %r was lost, so it is looked into: %s", action, words_of(error))
         raise AssertionError("unreachable")
+
+    def bound(self) -> list[str]:
+        """Accounts whose spend is the tenant's today, without those that stand on another connection."""
+        today = utc_day(self.means.now())
+        elsewhere = {each.account_id for each in self.elsewhere()}
+        return [each for each in bound_accounts(self.means.warehouse, self.order, today) if each not in elsewhere]
+
+    def elsewhere(self) -> list[Elsewhere]:
+        """The tenant's accounts that this connection's key does not reach."""
+        today = utc_day(self.means.now())
+        return accounts_elsewhere(self.means.warehouse, self.order, self.exchange.connection_id, today)
 
     def done(self, number: int, object_id: str | None = None) -> None:
         """Notes that an action succeeded, within the caller's transaction."""
