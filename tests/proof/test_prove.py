@@ -118,6 +118,9 @@ def test_a_landing_altered_together_with_its_manifest_is_named(copied: Callable[
     folder = costs_of_may(home)
     rewritten(folder, b"41.237651", b"41.237652")
     assert f"The landing {folder} was altered" in failures(home, ACME_MAY)
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"provider": "openai"', '"provider": "openrouter"'))
+    assert f"The manifest of the landing {folder} was altered" in failures(home, ACME_MAY)
 
 
 def test_a_landing_altered_with_every_record_of_its_checksum_gives_other_lines(copied: Callable[[], Worked]) -> None:
