@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -63,7 +64,8 @@ def trend(
     """A tenant's days, one by one."""
     from tokenboard_etl.reading.tenant_figures import trend as read
 
-    days = read(load_settings().published_path, tenant_id, _window(from_, to))
+    settings = load_settings()
+    days = read(settings.published_path, tenant_id, _window(from_, to, utc_day(settings.now)))
     if as_json:
         show_json(days)
         return
@@ -117,7 +119,7 @@ def breakdown(
     show_table(table)
 
 
-def _window(first: str | None, last: str | None) -> Window | None:
+def _window(first: str | None, last: str | None, today: date) -> Window | None:
     if first is None and last is None:
         return None
     if first is None or last is None:
@@ -127,6 +129,8 @@ def _window(first: str | None, last: str | None) -> Window | None:
         raise WrongUse(f"--from {start} is after --to {end}.")
     if start < FIRST_DAY:
         raise WrongUse(f"--from {start} is before {FIRST_DAY}, where this system begins.")
+    if end > today:
+        raise WrongUse(f"--to {end} has not begun in UTC; today is {today}.")
     return Window.of_days(start, end)
 
 

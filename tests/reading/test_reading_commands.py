@@ -178,6 +178,7 @@ def test_what_the_doctor_finds_is_whole_in_a_pipe(run: Run, tmp_path: Path) -> N
         (["trend", BUSY, "--from", "2026-06-02", "--to", "2026-06-01"], "is after"),
         (["trend", BUSY, "--from", "2026-06-02"], "Give both --from and --to"),
         (["trend", BUSY, "--from", "2023-01-01", "--to", "2026-06-01"], "is before 2024-01-01"),
+        (["trend", BUSY, "--from", "2026-06-02", "--to", "9999-12-31"], "has not begun"),
         (["breakdown", BUSY, "--by", "colour"], "--by"),
     ],
 )

@@ -29,8 +29,8 @@ UNKNOWN_DAY, HALF_KNOWN_DAY = date(2026, 6, 3), date(2026, 6, 5)
 
 LATE, LIMITED, SILENT, LIVELY = "quoted-media", "contoso-retail", "tailspin-toys", "helios-energy"
 """Whose last day is an estimate; who has a budget; of whom a day is not known; who works today."""
-IDLE = "idle"
-"""Who has spent nothing at all."""
+IDLE, HEIR = "idle", "Somebody Else Inc"
+"""Who has spent nothing at all; who got the accounts of LIMITED since and put a name on them."""
 HOSTILE = "<script>alert(1)</script> =2+2"
 
 
@@ -64,6 +64,15 @@ WHAT_IT_LACKS = (
     SELECT
         '{IDLE}' AS tenant_id, 'Idle' AS name, 'x' AS description, 'USD' AS currency, 'active' AS status,
         TIMESTAMPTZ '2026-01-01 00:00:00+00' AS created_at
+    """,
+    f"""
+    INSERT INTO ops.account_names BY NAME
+    SELECT provider, connection_id, kind, account_id, '{HEIR}' AS name, DATE '{LAST_DAY}' + 1 AS seen_from
+    FROM ops.accounts WHERE account_id IN (SELECT account_id FROM billing.charges WHERE tenant_id = '{LIMITED}')
+    """,
+    f"""
+    UPDATE ops.accounts SET name = '{HEIR}'
+    WHERE account_id IN (SELECT account_id FROM billing.charges WHERE tenant_id = '{LIMITED}')
     """,
     f"""
     INSERT INTO billing.own_account_costs BY NAME
@@ -241,6 +250,21 @@ def test_own_accounts_and_jobs(home: Settings) -> None:
     assert said.tables["On your own provider accounts"][1] == ["OpenAI", "$12.35"]
     assert [f"{HOSTILE} j-1", "$2.50"] in said.tables["By job"]
     assert "By job" not in page(home, LIMITED).tables
+
+
+def test_an_account_has_the_name_it_had_while_it_was_the_tenants(home: Settings, published: Path) -> None:
+    with duckdb.connect(published, read_only=True) as connection:
+        names = connection.execute(
+            """
+            SELECT DISTINCT name FROM ops.accounts WHERE account_id IN
+            (SELECT account_id FROM billing.charges WHERE tenant_id = $1 AND usage_date >= DATE '2026-06-01')
+            """,
+            [LIMITED],
+        ).fetchall()
+    for month in (CLOSED, RUNNING):
+        assert HEIR not in page(home, LIMITED, month).text
+    assert names
+    assert all(name in page(home, LIMITED).text for (name,) in names)
 
 
 def test_documents_are_named_and_linked_beside(home: Settings, world_home: Path) -> None:

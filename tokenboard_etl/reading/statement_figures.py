@@ -184,7 +184,7 @@ def _parts(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, dic
         """
         CREATE OR REPLACE TEMP TABLE priced AS
         SELECT
-            tenant_id, provider, account_id, line_item, model, api_key_id, category,
+            tenant_id, provider, account_id, line_item, model, api_key_id, category, max(usage_date) AS last_day,
             coalesce(sum(billed_usd) FILTER (WHERE source = 'provider'), 0) AS billed_usd,
             coalesce(sum(billed_usd) FILTER (WHERE source <> 'provider'), 0) AS estimated_usd
         FROM billing.charges
@@ -230,24 +230,33 @@ _LARGEST_FIRST = f"""
 
 
 def _parts_by(connection: duckdb.DuckDBPyConnection, dimension: str) -> list[tuple[Any, ...]]:
+    """An account has the name it had when the tenant last spent on it: who has it since may have renamed it."""
     provider = "CAST(NULL AS VARCHAR)" if dimension == "category" else "provider"
+    name = "coalesce(then_called.name, first_called.name)" if dimension in _NAMED else "CAST(NULL AS VARCHAR)"
     return connection.execute(
         f"""
         WITH sums AS (
             SELECT
-                tenant_id, {provider} AS provider, {_KEYS[dimension]} AS key, sum(billed_usd) AS billed_usd,
-                sum(estimated_usd) AS estimated_usd
-            FROM priced GROUP BY ALL
+                tenant_id, {provider} AS provider, {_KEYS[dimension]} AS key, max(last_day) AS last_day,
+                sum(billed_usd) AS billed_usd, sum(estimated_usd) AS estimated_usd
+            FROM priced GROUP BY tenant_id, 2, 3
         ),
-        names AS (SELECT provider, account_id, max(name) AS name FROM ops.accounts GROUP BY provider, account_id),
+        first_called AS (
+            SELECT provider, account_id, arg_min(name, seen_from) AS name
+            FROM ops.account_names GROUP BY provider, account_id
+        ),
         parts AS (
-            SELECT sums.*, names.name
+            SELECT
+                sums.tenant_id, sums.provider, sums.key, sums.billed_usd, sums.estimated_usd,
+                nullif({name}, sums.key) AS name
             FROM sums
-            LEFT JOIN names ON names.provider = sums.provider AND names.account_id = sums.key AND $1
+            ASOF LEFT JOIN ops.account_names AS then_called
+                ON then_called.provider = sums.provider AND then_called.account_id = sums.key
+                AND then_called.seen_from <= sums.last_day
+            LEFT JOIN first_called ON first_called.provider = sums.provider AND first_called.account_id = sums.key
         ),
         {_LARGEST_FIRST}
-        """,  # noqa: S608 - our own words
-        [dimension in _NAMED],
+        """  # noqa: S608 - our own words
     ).fetchall()
 
 
