@@ -134,7 +134,7 @@ def read_registration(content: bytes) -> RegistrationFile:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise UnreadableFile(f"{printable(where)[:100]}: {first['msg']}") from None
+        raise UnreadableFile(f"{printable(where)[:100]}: {first['msg'].removeprefix('Value error, ')}") from None
     if any("\ud800" <= char <= "\udfff" for char in json.dumps(found.tenant, ensure_ascii=False)):
         raise UnreadableFile("it holds half of a surrogate pair, which is no text")
     clean_name(registration_of(**found.tenant).name)
