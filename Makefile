@@ -23,8 +23,8 @@ test: lint types setup  ## everything: lint, types, tests
 check: lint types  ## the fast part of `test`
 	$(PYTEST) -m "not slow and not prism and not chaos"
 
-chaos: $(VENV)/.ready  ## kills, faults, page sizes and time zones at length; ends with a table
-	$(BIN)/pytest tests/chaos tests/test_nights.py tests/test_command_line.py tests/billing -m chaos
+chaos: $(VENV)/.ready  ## kills, faults, page sizes, time zones and properties at length; ends with a table
+	$(BIN)/pytest --hypothesis-profile at-length -m "chaos or hypothesis"
 
 bench: $(VENV)/.ready  ## a night of 4.46 million rows against the floor
 	$(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(BIN)/python -m benchmarks.nightly

@@ -43,7 +43,7 @@ def model_spec(model: SqlFile) -> dg.AssetSpec:
         asset_key(model.name),
         deps=[asset_key(source) for source in sorted(sources_of(model.name) & known)],
         group_name=model.schema,
-        kinds={"duckdb", "sql", "view" if model.schema == "staging" else "table"},
+        kinds={"duckdb", "sql", "view" if model.is_view else "table"},
         owners=[model.tags["owner"]],
         description=f"{model.title}\n\nGrain: {model.tags['grain']}.",
         metadata={"dagster/table_name": model.name, "dagster/column_schema": column_schema(catalog()[model.name])},

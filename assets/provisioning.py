@@ -19,7 +19,8 @@ from tokenboard_etl.tenants.registrations import look, register_once, reject, se
 class NewTenant(dg.Config):
     """Who becomes a tenant. `limit_usd` is a month's, as text, in full at each provider; none is no limit.
 
-    One who came through the inbox has a `registration_id`, which is registered once, and the name of its `inbox_file`.
+    One who came through the inbox has a `registration_id`, which is registered once, and its `inbox_file`: the name,
+    and the version of it that was read, because another file may have that name by now.
     """
 
     name: str
@@ -34,6 +35,7 @@ class NewTenant(dg.Config):
     providers: list[str] = Field(list(PROVIDERS))
     registration_id: str | None = None
     inbox_file: str | None = None
+    inbox_version: str | None = None
 
 
 class Pending(dg.Config):
@@ -46,7 +48,7 @@ class Pending(dg.Config):
 def make_tenant(config: NewTenant, surroundings: dg.ResourceParam[Surroundings]) -> None:
     settings = surroundings.settings()
     require_vault(settings)
-    registration = registration_of(**config.model_dump(exclude={"registration_id", "inbox_file"}))
+    registration = registration_of(**config.model_dump(exclude={"registration_id", "inbox_file", "inbox_version"}))
     inbox = settings.registrations_inbox_path
     try:
         with surroundings.warehouse() as warehouse:
@@ -56,10 +58,10 @@ def make_tenant(config: NewTenant, surroundings: dg.ResourceParam[Surroundings])
                 tenant_id = register_once(warehouse, config.registration_id, registration, settings.now)
     except RegistryError as error:
         if config.inbox_file is not None:
-            reject(inbox, config.inbox_file, str(error))
+            reject(inbox, config.inbox_file, str(error), config.inbox_version)
         raise
     if config.inbox_file is not None:
-        settle(inbox, config.inbox_file)
+        settle(inbox, config.inbox_file, config.inbox_version)
     _complete(surroundings, [tenant_id])
 
 
@@ -96,7 +98,7 @@ def registration_inbox(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRe
     """One run for each version of a file; that none becomes two tenants is seen to where it is registered."""
     settings = load_settings()
     found = look(settings.registrations_inbox_path, json.loads(context.cursor or "{}"))
-    context.update_cursor(json.dumps(found.unreadable))
+    context.update_cursor(json.dumps(found.versions))
     if found.dropped:
         try:
             require_vault(settings)
@@ -104,7 +106,7 @@ def registration_inbox(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRe
             yield dg.SkipReason(f"{len(found.dropped)} registration(s) wait: {error}")
             return
     for each in found.dropped:
-        config = {**each.content.model_dump(), "inbox_file": each.file}
+        config = {**each.content.model_dump(), "inbox_file": each.file, "inbox_version": each.version}
         yield dg.RunRequest(
             run_key=f"{each.content.registration_id} {each.version}",
             run_config={"ops": {"make_tenant": {"config": config}}},

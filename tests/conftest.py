@@ -18,6 +18,7 @@ import duckdb
 import hypothesis
 import pytest
 
+from examples import AT_LENGTH
 from tokenboard_etl.closing import bring_up_to_date
 from tokenboard_etl.connections import connections
 from tokenboard_etl.extraction import Failure, Undertaking, extract_all, reports_of
@@ -57,6 +58,7 @@ def _refuse_foreign_sockets(event: str, args: tuple[Any, ...]) -> None:
 sys.addaudithook(_refuse_foreign_sockets)
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # how long an example takes is no property of ours
+hypothesis.settings.register_profile(AT_LENGTH, deadline=None, max_examples=500)
 hypothesis.settings.load_profile("unhurried")
 
 

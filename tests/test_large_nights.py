@@ -11,7 +11,7 @@ from benchmarks.nightly import compare, prepare_home, run_night, served_world, v
 from benchmarks.world import Size
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_memory_does_not_follow_the_number_of_pages(tmp_path: Path) -> None:
     peaks, pages = {}, {}
     for days in (12, 48):

@@ -99,11 +99,13 @@ def test_it_holds_the_new_policy_against_the_last_and_against_what_is_issued(hom
     assert all(each.policy_difference_minor == 0 for each in plain.forecasts)
     first = plain.forecasts[0].tenant_id
     home.close(first)
+    with open_warehouse(home.settings.warehouse_path) as warehouse:  # compared in the currency of the invoice
+        warehouse.execute("UPDATE registry.tenants SET currency = 'EUR' WHERE tenant_id = $1", [first])
 
     home.policy.write_text(percent(100, tenant=first))
     forecast = home.forecast()
     one, *others = forecast.forecasts
-    assert (one.tenant_id, one.invoice_number) == (first, "INV-2026-00001")
+    assert (one.tenant_id, one.invoice_number, one.currency) == (first, "INV-2026-00001", "USD")
     assert one.issued_minor == one.before_minor == plain.forecasts[0].now_minor
     assert one.now_minor
     assert abs(one.now_minor - 2 * (one.issued_minor or 0)) <= 200  # a cent a line by rounding

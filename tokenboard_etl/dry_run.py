@@ -5,7 +5,7 @@ A month that is not over is a preview: what its documents would say if it ended 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -73,6 +73,7 @@ def dry_run(settings: Settings, month: Month, *, tenant_id: str | None = None) -
         refuse_unknown_tenant(scratch, tenant_id)
         old = policy_in_use(scratch)
         issued = {each.buyer.tenant_id: each for each in reversed(invoices_of(scratch, month)) if each.reason is None}
+        _as_invoiced(scratch, issued)
         bring_up_to_date(scratch, settings, old)
         _forget_documents(scratch, month)
         before = _by_tenant(draft_documents(scratch, month, settings.now, policy_in_use(scratch).policy))
@@ -93,6 +94,14 @@ def dry_run(settings: Settings, month: Month, *, tenant_id: str | None = None) -
         tuple(each for each in drafts if each.buyer.tenant_id in tenants and each.buyer.tenant_id not in issued),
         tuple(obstacles),
     )
+
+
+def _as_invoiced(scratch: duckdb.DuckDBPyConnection, issued: Mapping[str, Invoice]) -> None:
+    """Who was invoiced and has another currency since is worked out in that of the invoice, to be held against it."""
+    for tenant_id, document in issued.items():
+        scratch.execute(
+            "UPDATE registry.tenants SET currency = $2 WHERE tenant_id = $1", [tenant_id, document.currency]
+        )
 
 
 def _forget_documents(scratch: duckdb.DuckDBPyConnection, month: Month) -> None:

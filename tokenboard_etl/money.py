@@ -28,6 +28,8 @@ _WIDE = decimal.Context(prec=76, traps=[decimal.InvalidOperation, decimal.FloatO
 _LITERAL = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _BEYOND = Decimal(10) ** 20
 """The first amount that DECIMAL(38,18) cannot hold."""
+_LONGEST = 40
+"""Digits before the point, or zeros behind it."""
 
 
 @contextmanager
@@ -68,8 +70,18 @@ def parse_amount(value: object) -> Decimal:
     return amount
 
 
+def written_out(number: Decimal) -> str:
+    """A number's digits without an exponent. Raises ValueError where they would fill the memory, as of 1e999999999."""
+    if abs(number.adjusted()) > _LONGEST:
+        raise ValueError("is beyond any real number")
+    return f"{number:f}"
+
+
 def minor_unit_digits(currency: str) -> int:
-    """Digits after the point of a currency by ISO 4217: 2 for USD, 0 for JPY, 3 for KWD."""
+    """Digits after the point of a currency as people write it (CLDR): 2 for USD, 0 for JPY, 3 for KWD.
+
+    ISO 4217 has 2 where nobody uses them any more, RSD for one; amounts are rounded as they are printed.
+    """
     return get_currency_precision(currency)
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from tokenboard_etl.billing.policy_file import parse_policy
 from tokenboard_etl.billing.policy_versions import record_policy
 from tokenboard_etl.tenants.registry import Tenant, save_tenant
@@ -101,7 +102,7 @@ STEADY = {YESTERDAY - timedelta(days=back): Decimal(10) for back in range(45)}
 @example({day: usd for day, usd in STEADY.items() if day > YESTERDAY - timedelta(days=5)})
 @example({day: Decimal(day.day) for day in STEADY})
 @given(SPENT)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_forecast_is_the_line_through_two_fortnights_by_weekday(
     warehouse: duckdb.DuckDBPyConnection, days: dict[date, Decimal]
 ) -> None:
@@ -166,6 +167,19 @@ def test_thresholds_warn_and_a_spent_budget_alarms(
     )
     assert findings(warehouse, "budgets_reach_no_threshold") == (warned, "warning")
     assert findings(warehouse, "budgets_are_kept") == (alarmed, "alarm")
+
+
+@pytest.mark.parametrize(("spent", "reached", "alarmed"), [("0", None, 0), ("-1", None, 0), ("0.000001", 100, 1)])
+def test_a_budget_of_nothing_is_spent_by_the_first_cent(
+    warehouse: duckdb.DuckDBPyConnection, spent: str, reached: int | None, alarmed: int
+) -> None:
+    rules = RULES + b"  - {id: acme-none, tenant: acme, usd: 0, from: 2026-07-16, until: 2027-01-01}\n"
+    nothing = rules.replace(b"from: 2026-07-15", b"from: 2026-07-15, until: 2026-07-16")
+    record_policy(warehouse, parse_policy(nothing, "policy.yaml"), NOW)
+    july = spend(warehouse, {date(2026, 7, 1): Decimal(spent), YESTERDAY: Decimal(0)})["2026-07"]
+    assert (july["budget_usd"], july["threshold_reached"], july["threshold_forecast"]) == (0, reached, reached)
+    assert findings(warehouse, "budgets_are_kept") == (alarmed, "alarm")
+    record_policy(warehouse, parse_policy(RULES, "policy.yaml"), NOW)
 
 
 def left(spent: str) -> Decimal:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from tokenboard_etl.billing.margins import record_default_margins
 from tokenboard_etl.billing.policy_file import PolicyFile, parse_policy
 from tokenboard_etl.billing.policy_versions import record_policy
@@ -158,7 +159,7 @@ def category_rules(draw: st.DrawFn) -> dict[str, Any]:
     return rule
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(category_rules(), max_size=6))
 def test_sql_takes_the_rule_that_the_policy_takes(
     planted: duckdb.DuckDBPyConnection, rules: list[dict[str, Any]]

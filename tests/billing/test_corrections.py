@@ -26,6 +26,7 @@ from billing.months import (
     register,
     use,
 )
+from examples import examples
 from tokenboard_etl.billing.invoice import ADJUSTMENT
 from tokenboard_etl.billing.issued import invoices_of
 from tokenboard_etl.periods import Month
@@ -78,7 +79,7 @@ UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
 @pytest.mark.slow
-@settings(max_examples=25, phases=UNSHRUNK, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), phases=UNSHRUNK, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     history=st.lists(versions, min_size=3, max_size=3),
     others=st.lists(versions, min_size=3, max_size=3),

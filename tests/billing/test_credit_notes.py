@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from billing.months import AUGUST, JULY, JUNE, MAY, NOW, close, months_in_memory, policy, rate, register, use
+from examples import examples
 from tokenboard_etl.billing.credit_notes import credit_note_of, issue_credit_note
 from tokenboard_etl.billing.invoice import Invoice
 from tokenboard_etl.errors import TokenboardError, WrongUse
@@ -129,6 +130,25 @@ def test_the_credit_used_comes_back_with_the_whole_invoice(months: duckdb.DuckDB
     refuse_violations(run_checks(months, OF_INVOICES))
 
 
+def test_a_credit_that_was_raised_since_comes_back_as_well(months: duckdb.DuckDBPyConnection) -> None:
+    """Of 5.00 an invoice uses 1.00, of the same credit's 10.00 the next one 8.00: 8.00 stand when the first is gone."""
+    tenant = next(FRESH)
+    register(months, tenant)
+    gift = {"id": f"more-{tenant}", "tenant": tenant, "kind": "prepaid", "from": "2026-01-01"}
+    use(months, policy(credits=[{**gift, "amount": "5"}]))
+    rate(months, tenant, MAY, {"a": Decimal(1)})
+    (first,) = close(months, MAY, tenant)
+    use(months, policy(credits=[{**gift, "amount": "10"}]))
+    rate(months, tenant, JUNE, {"a": Decimal(8)})
+    close(months, JUNE, tenant)
+    note(months, first.number)
+    refuse_violations(run_checks(months, OF_INVOICES))
+    rate(months, tenant, JULY, {"a": Decimal(8)})
+    (last,) = close(months, JULY, tenant)
+    assert [use.amount_minor for use in last.credit_uses] == [200]
+    use(months, POLICY)
+
+
 def test_what_was_taken_back_does_not_return_and_a_reversed_month_is_settled(
     months: duckdb.DuckDBPyConnection,
 ) -> None:
@@ -179,7 +199,7 @@ def test_an_amount_is_not_credited_twice_by_a_command_that_is_run_twice(months: 
 
 @pytest.mark.slow
 @settings(
-    max_examples=8,
+    max_examples=examples(25),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from tests.billing.conftest import DAY, NOW, usd_of, use
 from tokenboard_etl.billing import price_list
 from tokenboard_etl.billing.price_book import PriceList, record_bundled_prices, record_prices
@@ -242,7 +243,9 @@ def views(memory: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(200),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 @given(
     st.fixed_dictionaries(dict.fromkeys(KINDS, counts)),

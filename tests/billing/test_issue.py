@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from tokenboard_etl.billing.invoice import Invoice, Rendered
 from tokenboard_etl.billing.issue import close_month
 from tokenboard_etl.billing.issued import invoices_of
@@ -61,7 +62,7 @@ def plant(connection: duckdb.DuckDBPyConnection, amounts: dict[str, list[Decimal
 billed_amounts = st.decimals(min_value=-1000, max_value=100_000, places=24, allow_nan=False)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(
         st.sampled_from(["acme", "beta", "gamma"]), st.lists(billed_amounts, min_size=1, max_size=12), min_size=1

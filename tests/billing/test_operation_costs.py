@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from tokenboard_etl.warehouse.checks import all_checks, run_checks
 from tokenboard_etl.warehouse.connection import configure
 from tokenboard_etl.warehouse.migrations import migrate
@@ -163,7 +164,7 @@ def fair(charges: list[Charge], operations: list[dict[str, Any]]) -> dict[str, l
     return share
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(charge_rows(), max_size=8), st.lists(operation_rows(), max_size=12), st.randoms(use_true_random=False))
 @example(
     charges=[("acme", "cv-parsing", Decimal("1e-18"), Decimal("1e-24"))],
@@ -198,7 +199,7 @@ def test_parts_add_up_are_fair_to_one_unit_and_do_not_depend_on_order(
     assert parts(empty) == found
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(amounts, st.lists(st.integers(0, 10**12), min_size=1, max_size=20).filter(any))
 def test_left_over_units_go_to_the_largest_remainders_first_ids_first(
     empty: duckdb.DuckDBPyConnection, cost: int, tokens: list[int]

@@ -152,6 +152,12 @@ REFUSED = {
     "not_a_number": (f"margins: [{{id: a, {RULE.replace('25', '.nan')}}}]", "'.nan' is not a number"),
     "too_many_decimals": (f"margins: [{{id: a, {RULE.replace('25', '2.00001')}}}]", "2.00001 has more than 4 decimals"),
     "too_large": (f"margins: [{{id: a, {RULE.replace('25', '90000')}}}]", "percent: Input should be less than 90000"),
+    "no_token_price": (
+        "price_overrides: [{id: a, model: m, token_kind: input, usd_per_million_tokens: 123456789012345678, "
+        "from: 2026-01-01}]",
+        "usd_per_million_tokens: Input should be less than or equal to 1000000",
+    ),
+    "long_number": (f"invoice: {{number: '{'x' * 100}{{year}}-{{number}}'}}", "number: has more than 100 characters"),
     "negative_fee": ("minimums: [{id: a, amount: -1, from: 2026-01-01}]", "amount: Input should be greater than or"),
     "both_ways": (f"margins: [{{id: a, multiplier: 2, {RULE}}}]", "margins 'a': give either percent or multiplier"),
     "neither_way": ("margins:\n- id: a\n  from: 2026-01-01", "line 2, margins 'a': give either percent or multiplier"),

@@ -106,6 +106,16 @@ def test_an_impossible_price_costs_its_entry_and_says_so(value: str, caplog: pyt
     assert "input_cost_per_token" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["\ud800", "a\0b"])
+def test_a_name_that_is_no_text_costs_its_entry_and_says_so(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """DuckDB takes none, so the whole list, and the night, would fall for it."""
+    named = entry(input_cost_per_token="1e-6")
+    alias = named.replace("}", f', "aliases": ["a-latest", {json.dumps(name)}]}}')
+    with caplog.at_level(logging.WARNING):
+        assert set(read_litellm(listing(**{name: named, "bad": alias, "good": named}))) == {"good"}
+    assert caplog.text.count("a name of it cannot be printed") == 2
+
+
 @pytest.mark.parametrize("text", [b"", b"<html>", b"[]", b"\xff", b'{"a": ' * 100_000])
 def test_what_is_no_price_file_is_refused(text: bytes) -> None:
     with pytest.raises(LoadRefused):

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from tokenboard_etl.billing.issue import close_month
 from tokenboard_etl.billing.margins import record_default_margins
 from tokenboard_etl.billing.policy_file import PolicyFile, parse_policy
@@ -178,7 +179,9 @@ OF_CHARGES = [check for check in all_checks() if check.table in ("billing.rates"
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 @given(candidates=st.lists(margin_rules(), max_size=12))
 @example(candidates=[anything("provider"), anything("category"), anything("model")])
@@ -245,6 +248,15 @@ def test_tables_that_are_built_in_parts_have_the_same_rows(planted: duckdb.DuckD
     assert in_parts == contents() != in_one
     assert in_one["billing.charges"].total() == in_parts["billing.charges"].total() > 0
     planted.rollback()
+
+
+def test_what_needs_more_memory_than_it_may_have_is_built_without_a_limit(planted: duckdb.DuckDBPyConnection) -> None:
+    rows = build_models(planted, NOW, settle_days=4)
+    limit = planted.execute("SELECT current_setting('memory_limit')").fetchall()
+    mark_months(planted, {str(MAY), str(JUNE)})
+    assert build_models(planted, NOW, settle_days=4, memory_bytes=2**20) == rows
+    assert planted.execute("SELECT current_setting('memory_limit')").fetchall() == limit
+    assert planted.execute("SELECT count(*) FROM ops.dirty_months").fetchall() == [(0,)]
 
 
 # --- months that are closed, and a policy that changes --------------------------------------------------------------

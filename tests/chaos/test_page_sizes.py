@@ -80,13 +80,6 @@ def walks_agree(sizes: tuple[Pages, ...], folder: Path, sandbox: RunningSandbox,
         assert found == []
 
 
-@pytest.mark.slow
-def test_pages_of_seven_days_give_the_tables_of_the_greatest_pages(
-    tmp_path: Path, sandbox: RunningSandbox, report: Report
-) -> None:
-    walks_agree((SEVEN_DAYS,), tmp_path, sandbox, report)
-
-
 @pytest.mark.chaos
 def test_three_walks_in_pages_of_three_sizes_give_the_same_tables(
     tmp_path: Path, sandbox: RunningSandbox, report: Report

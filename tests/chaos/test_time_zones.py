@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from chaos.command import NOW, SIXTY_DAYS, home
-from chaos.kills import Undisturbed
 from chaos.report import Line, Report
 from chaos.tables import differences
 from tokenboard_etl.periods import Window
@@ -23,18 +22,6 @@ BACK = (datetime(2025, 11, 20, 2, tzinfo=UTC), Window(date(2025, 10, 20), date(2
 
 WITHIN_THE_SECOND_HOUR = (datetime(2025, 11, 2, 4, 45, tzinfo=UTC), Window(date(2025, 10, 20), date(2025, 11, 2)))
 """It is 01:15 in St. John's, for the second time this night."""
-
-
-@pytest.mark.slow
-def test_a_backfill_across_a_change_of_clocks_gives_the_same_tables(
-    tmp_path: Path, sandbox: RunningSandbox, undisturbed: Undisturbed, report: Report
-) -> None:
-    place = home(tmp_path / "home", sandbox, TZ=ST_JOHNS)
-    end = place.nightly()
-    found = differences(place, undisturbed.home)
-    report.append(Line(f"TZ={ST_JOHNS}", 1, len(found) + (end.status != 0), str(SIXTY_DAYS)))
-    assert end.status == 0
-    assert found == []
 
 
 @pytest.mark.chaos

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from tokenboard_etl.connections import connections
 from tokenboard_etl.extraction import REPORTS, Undertaking, extract_all
 from tokenboard_etl.http import Answer
@@ -181,7 +182,7 @@ _grant = st.tuples(st.integers(1, 500_000), st.integers(1, 12), st.sampled_from(
 _day = st.tuples(st.integers(0, 90_000), st.none() | _grant, st.booleans())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_day, min_size=1, max_size=12))
 def test_neither_an_expiry_nor_a_top_up_looks_like_spend(
     warehouse: duckdb.DuckDBPyConnection, tmp_path_factory: Any, days: Sequence[tuple[int, Any, bool]]

@@ -208,6 +208,11 @@ def test_a_bad_row_is_named_and_keeps_no_other_out(
         (json.dumps(row(2, **{SECRET: 1})), "there is a field that is not known; known are operation_id, type"),
         (json.dumps(row(2, **{SECRET: [1]})), "a field: is neither text nor a number"),
         (json.dumps(row(2, candidate="\ud800")), "candidate: Input should be a valid string"),
+        (json.dumps(row(2, **{f"{SECRET}\ud800": 1})), "there is a field that is not known; known are operation_id"),
+        ('{"quantity": 1e999999999}', "quantity: is beyond any real number"),
+        ('{"quantity": 0e-999999999999}', "quantity: is beyond any real number"),
+        ('{"a": 1e999999999}', "a field: is beyond any real number"),
+        ('{"quantity": 1e9999999999999999999}', "the line is not a JSON object"),
     ],
 )
 def test_a_bad_line_likewise(inbox: Inbox, warehouse: duckdb.DuckDBPyConnection, line: str, reason: str) -> None:

@@ -23,6 +23,7 @@ import reports
 from assets.run import run_nightly
 from proof.conftest import DOCUMENT, JUNE, Worked, night
 from proof.figures import Cost, costs_in, feed
+from tokenboard_etl.billing.issued import altered_rows
 from tokenboard_etl.closing import bring_up_to_date, close, credit
 from tokenboard_etl.errors import CheckFailed, WrongUse
 from tokenboard_etl.periods import Month, Window
@@ -117,6 +118,9 @@ def test_a_landing_altered_together_with_its_manifest_is_named(copied: Callable[
     folder = costs_of_may(home)
     rewritten(folder, b"41.237651", b"41.237652")
     assert f"The landing {folder} was altered" in failures(home, ACME_MAY)
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"provider": "openai"', '"provider": "openrouter"'))
+    assert f"The manifest of the landing {folder} was altered" in failures(home, ACME_MAY)
 
 
 def test_a_landing_altered_with_every_record_of_its_checksum_gives_other_lines(copied: Callable[[], Worked]) -> None:
@@ -206,6 +210,25 @@ def test_an_altered_record_is_named(copied: Callable[[], Worked], statement: str
     home = copied()
     alter(home, statement)
     assert named in failures(home, ACME_MAY)
+
+
+def test_rules_closings_and_whose_a_credit_is_are_named_as_well(copied: Callable[[], Worked]) -> None:
+    """A closed month is rated again by these when it is corrected; a use under another tenant frees the credit."""
+    home = copied()
+    alter(home, "UPDATE policy.categories SET category = 'other' WHERE rule_id = 'default-cv-parsing'")
+    alter(home, "UPDATE policy.default_margins SET valid_until = '2026-05-02' WHERE provider = 'openai'")
+    alter(home, "UPDATE policy.default_margins SET multiplier = 2 WHERE provider = 'openrouter'")
+    alter(home, "UPDATE billing.closed_months SET policy_sha256 = 'another' WHERE month = '2026-05'")
+    alter(home, "UPDATE billing.credit_uses SET tenant_id = 'beta' WHERE invoice_number = $1", ACME_MAY)
+    alter(home, "UPDATE billing.invoice_taxes SET tax = 'VAT 7%' WHERE invoice_number = $1", BETA_MAY)
+    said = failures(home, ACME_MAY)
+    assert "The category default-cv-parsing of the policy version" in said
+    assert "The margin default-openai was altered (policy.default_margins)." in said
+    assert "The margin default-openrouter was altered (policy.default_margins)." in said
+    assert "The record of how 2026-05 was closed was altered (billing.closed_months)." in said
+    assert f"The stored rows of {ACME_MAY} were altered" in said
+    with open_warehouse(home.home / "warehouse.duckdb") as warehouse:
+        assert list(altered_rows(warehouse)) == [ACME_MAY, BETA_MAY]
 
 
 def test_an_altered_line_of_an_earlier_document_is_named(copied: Callable[[], Worked]) -> None:

@@ -207,6 +207,21 @@ def test_the_line_is_the_files_own_even_after_a_line_break_in_quotes(imported: I
         imported(line("Good\n"), line("", tenant_id="bad"))
 
 
+def test_the_line_is_found_beyond_a_field_larger_than_the_csv_modules_own_limit(imported: Import) -> None:
+    with pytest.raises(RegistryError, match=r"line 2: The industry has 200000 characters"):
+        imported(line("Atlas", industry="x" * 200_000))
+
+
+def test_columns_that_are_not_read_are_named(
+    warehouse: duckdb.DuckDBPyConnection, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`limit` is not `limit_usd`: without a word, nobody would notice that there is none."""
+    file = tmp_path / "tenants.csv"
+    file.write_text(",".join((*COLUMNS, "limit", "Tax_ID")) + "\n,Atlas" + "," * (len(COLUMNS)) + "\n")
+    assert import_tenants(warehouse, file, NOW).tenants == 1
+    assert "tenants.csv has columns that are not read: limit, Tax_ID" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("start", "other"), [("2026-01-01", "2026-01-01"), ("2026-01-01", "2027-01-01"), ("2026-05-01", "2026-01-01")]
 )

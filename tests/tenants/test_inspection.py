@@ -11,8 +11,11 @@ from tenants.desk import ATLAS, NOW, OTHER_RING, Desk
 from tokenboard_etl.closing import republish
 from tokenboard_etl.findings import Level
 from tokenboard_etl.tenants.inspection import inspect
+from tokenboard_etl.tenants.key_ring import KeyRing
 from tokenboard_etl.tenants.provisioning.orders import request_rotation
 from tokenboard_etl.tenants.provisioning.standing import request_status
+from tokenboard_etl.tenants.tenant_keys import delete_key
+from tokenboard_etl.tenants.vault import change_vault
 from tokenboard_etl.warehouse.connection import open_warehouse
 
 
@@ -87,6 +90,23 @@ def test_what_is_pending_is_told_with_its_reason(desk: Desk) -> None:
     ((level, about, what),) = told(desk)
     assert (level, about) == ("warning", "atlas-co")
     assert "OPENAI_ADMIN_KEY is not set" in what
+
+
+def test_a_key_on_record_that_the_vault_has_lost(whole: Desk) -> None:
+    """An earlier vault was put back, or none: a rotation makes another key, and no run could say so before."""
+    (live,) = [key for key in whole.router_keys() if not key.is_disabled(NOW)]
+    with change_vault(whole.settings.vault_path, KeyRing(whole.settings.encryption_keys)) as vault:
+        delete_key(vault, "atlas-co", "openrouter", live.hash)
+    ((level, about, what),) = told(whole)
+    assert (level, about) == ("error", "atlas-co")
+    assert f"the key {live.hash} of openrouter is not in the vault; `tokenboard tenants rotate atlas-co`" in what
+    whole.settings.vault_path.unlink()
+    assert len(told(whole)) == 2
+    with open_warehouse(whole.settings.warehouse_path) as warehouse:
+        request_rotation(warehouse, "atlas-co", NOW)
+        whole.go_on(warehouse)
+    publish(whole)
+    assert inspect(whole.settings) == []
 
 
 def test_entries_of_the_vault_that_do_not_decrypt(whole: Desk) -> None:

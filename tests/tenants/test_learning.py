@@ -107,6 +107,37 @@ def test_an_account_is_adopted_from_a_day_on_and_taken_over_on_another(
     assert days == [(day, owner) for day, owner in zip(DAYS.days(), owners, strict=True)]
 
 
+def test_an_adoption_from_the_wrong_day_or_by_the_wrong_tenant_is_put_right(
+    night: Night, warehouse: Warehouse, sandbox: RunningSandbox
+) -> None:
+    night(NOW, DAYS, "openai", REPORTS)
+    staging = project(sandbox, "Northwind Analytics (staging)")
+    for tenant_id in ("one", "two"):
+        tenant(warehouse, tenant_id, tenant_id)
+
+    def owners() -> list[tuple[str, date, date | None]]:
+        rows = warehouse.execute(
+            "SELECT tenant_id, valid_from, valid_until FROM registry.accounts ORDER BY valid_from, tenant_id"
+        )
+        return rows.fetchall()
+
+    june, july = date(2026, 6, 1), date(2026, 7, 1)
+    adopt(warehouse, "one", "openai", staging, july, NOW)
+    adopt(warehouse, "one", "openai", staging, june, NOW)  # it was to be from June on
+    assert owners() == [("one", june, july), ("one", july, None)]
+    with pytest.raises(RegistryError, match="belongs to one"):
+        adopt(warehouse, "one", "openai", staging, date(2026, 6, 9), NOW)
+    assert owners() == [("one", june, july), ("one", july, None)]
+    with pytest.raises(RegistryError, match="belongs to one"):
+        adopt(warehouse, "two", "openai", staging, july, NOW)
+    adopt(warehouse, "two", "openai", staging, july, NOW, take_over=True)  # on the very day: it never was one's
+    assert owners() == [("one", june, july), ("two", july, None)]
+    close(warehouse, "2026-06")
+    with pytest.raises(RegistryError, match="first day that is open is 2026-07-01"):
+        adopt(warehouse, "one", "openai", staging, june, NOW, take_over=True)
+    assert owners() == [("one", june, july), ("two", july, None)]
+
+
 def test_nothing_is_adopted_that_nobody_knows_or_that_is_invoiced(
     night: Night, warehouse: Warehouse, sandbox: RunningSandbox
 ) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenboard_etl.errors import RegistryError
-from tokenboard_etl.tenants.names import check_tenant_id, clean_name, tenant_id_for
+from tokenboard_etl.tenants.names import check_tenant_id, clean_name, name_key, tenant_id_for
 
 INERT = [
     "<script>alert(1)</script>",
@@ -85,6 +85,14 @@ def test_control_and_bidi_characters_are_refused_and_named(character: str) -> No
         clean_name(f"Team{character}Atlas")
     assert character not in str(raised.value)
     assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("unseen", ["\u034f", "\u3164", "\ufe0f", "\U000e0100"])
+def test_what_nobody_sees_makes_no_other_name_and_no_name_at_all(unseen: str) -> None:
+    assert name_key(f"At{unseen}las") == name_key("atlas")
+    with pytest.raises(RegistryError, match="is empty"):
+        clean_name(f" {unseen} {unseen}")
+    assert clean_name("Love \u2764\ufe0f Inc") == "Love \u2764\ufe0f Inc"
 
 
 def test_blanks_outside_are_taken_off_and_inside_are_kept() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from tokenboard_etl.errors import (
     WrongUse,
 )
 from tokenboard_etl.providers.sandbox.openai_state import ProjectState
+from tokenboard_etl.redaction import redact
 from tokenboard_etl.tenants.csv_import import import_tenants
 from tokenboard_etl.tenants.details import parse_limit
 from tokenboard_etl.tenants.key_ring import KeyRing
@@ -30,9 +33,9 @@ from tokenboard_etl.tenants.provisioning.orders import (
     request_limit,
     request_rotation,
 )
-from tokenboard_etl.tenants.provisioning.registering import Registration, planned, register_file
+from tokenboard_etl.tenants.provisioning.registering import Registration, planned, register, register_file
 from tokenboard_etl.tenants.provisioning.run import require_vault
-from tokenboard_etl.tenants.registry import tenants
+from tokenboard_etl.tenants.registry import Binding, bind, tenants
 from tokenboard_etl.tenants.revealing import reveal
 from tokenboard_etl.tenants.vault import read_vault
 from tokenboard_etl.warehouse.connection import open_warehouse
@@ -236,6 +239,38 @@ def test_a_lost_answer_is_looked_into_at_once(desk: Desk, kind: str, match: str)
     assert desk.ask("SELECT action FROM registry.audit WHERE result IN ('begun', 'lost')") == []
 
 
+def test_an_answer_without_a_key_makes_no_tenant_of_it(desk: Desk) -> None:
+    """An empty text would be stored as the key, and blotted out between all letters of every message."""
+    for match in ("/service_accounts", "POST /openrouter/api/v1/keys"):
+        desk.sandbox.add_fault("malformed", match, variant="no_key", times=2)
+    desk.provision(ATLAS)
+    desk.is_whole()
+    lost = desk.ask("SELECT DISTINCT detail FROM registry.audit WHERE result IN ('undone', 'lost') ORDER BY 1")
+    assert [str(detail).endswith("Input should be a key: 16 characters or more, and no blanks") for (detail,) in lost]
+    assert redact("nothing") == "nothing"
+
+
+def test_a_time_in_another_unit_is_no_defect_of_ours(desk: Desk) -> None:
+    desk.sandbox.add_fault("malformed", "POST /openai/v1/organization/projects", variant="milliseconds", times=1)
+    desk.provision(ATLAS)
+    desk.is_whole()
+
+
+def test_one_tenant_who_gets_no_answer_keeps_no_others_waiting(desk: Desk) -> None:
+    """Every run would end at that one. Two without an answer are an outage, and the third is not tried."""
+    desk.provision(ATLAS)
+    desk.sandbox.add_fault("status", f"/{desk.projects()[0].id}/", status=500)
+    change(desk, lambda warehouse: request_limit(warehouse, "atlas-co", Decimal(3), NOW))
+    found = desk.provision(Registration("Boreas"), Registration("Cirrus"))
+    assert [(o.tenant_id, o.provider) for o in found if o.state == "pending"] == [("atlas-co", "openai")]
+    desk.sandbox.add_fault("status", "POST /openai/v1/organization/projects", status=500)
+    found = desk.provision(Registration("Dorado"), Registration("Eos"))
+    assert [o.tenant_id for o in found if o.state == "pending"] == ["atlas-co", "dorado", "eos"]
+    assert desk.ask(
+        "SELECT DISTINCT tenant_id FROM registry.audit WHERE action = 'create project' AND result <> 'done'"
+    ) == [("dorado",)]
+
+
 def test_what_others_named_alike_is_never_taken_over_nor_deleted(desk: Desk) -> None:
     """It was there before, so no lost answer of ours made it."""
     theirs = desk.sandbox.sandbox
@@ -292,6 +327,45 @@ def unusable(desk: Desk, kind: type[TokenboardError]) -> None:
         desk.provision(Registration("Boreas"))
     assert desk.sandbox.request_count() == asked
     assert desk.settings.vault_path.read_bytes() == before
+
+
+def test_a_provider_that_is_named_twice_makes_one_of_everything(desk: Desk, tmp_path: Path) -> None:
+    twice = ("openai", "openai", "openrouter", "openrouter")
+    file = tmp_path / "tenants.csv"
+    file.write_text("name\nBoreas\n")
+    with open_warehouse(desk.settings.warehouse_path) as warehouse:
+        register_file(warehouse, file, twice, NOW)
+    found = desk.provision(replace(ATLAS, providers=twice))
+    assert [(o.tenant_id, o.provider) for o in found] == [(t, p) for t in ("atlas-co", "boreas") for p in BOTH]
+    desk.is_whole()
+    desk.is_whole("Boreas", "boreas")
+
+
+def test_a_limit_that_is_asked_for_of_a_pending_tenant_is_never_left_out(desk: Desk) -> None:
+    desk.env["OPENAI_ADMIN_KEY"] = None
+    desk.provision(replace(ATLAS, limit_usd=None))
+    with pytest.raises(RegistryError, match="atlas-co is pending with no limit; `tokenboard tenants limit"):
+        desk.provision(ATLAS)
+    change(desk, lambda warehouse: request_limit(warehouse, "atlas-co", Decimal(200), NOW))
+    desk.env.clear()
+    desk.provision(ATLAS)
+    (project,) = desk.projects()
+    assert project.budget.limit_cents == 20_000
+
+
+@pytest.mark.parametrize("limit_usd", [None, Decimal(200)])
+def test_accounts_that_were_not_made_here_are_not_said_to_have_a_limit_or_a_new_key(
+    desk: Desk, limit_usd: Decimal | None
+) -> None:
+    """Neither is set at them, so nobody must be told that it was."""
+    with open_warehouse(desk.settings.warehouse_path) as warehouse:
+        register(warehouse, replace(ATLAS, providers=("openai",), limit_usd=limit_usd), NOW)
+        bind(warehouse, Binding("atlas-co", "openai", "project", "proj_theirs", date(2026, 1, 1)), NOW)
+        (order,) = desk.go_on(warehouse)
+        assert (order.state, order.limit_usd) == ("ready", None)
+        assert request_limit(warehouse, "atlas-co", Decimal(200), NOW) == 0
+        assert request_rotation(warehouse, "atlas-co", NOW) == 0
+        assert orders(warehouse) == [order]
 
 
 def test_without_a_key_for_the_vault_nothing_is_asked_of_a_provider(desk: Desk) -> None:

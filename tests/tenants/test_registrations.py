@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ import pytest
 from assets.definitions import definitions
 from assets.provisioning import registration_inbox
 from assets.resources import Surroundings
-from tenants.desk import Desk
-from tokenboard_etl.tenants.registrations import MAX_BYTES, RegistrationFile, read_registration
+from tenants.desk import NOW, Desk
+from tokenboard_etl.tenants.provisioning.registering import Registration, register
+from tokenboard_etl.tenants.registrations import MAX_BYTES, MAX_FILES, RegistrationFile, read_registration
+from tokenboard_etl.warehouse.connection import open_warehouse
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "registrations.md").read_text()
 ONE = {"registration_id": "r-1", "name": "Nimbus", "limit_usd": "12.50", "providers": ["openrouter"]}
@@ -169,6 +172,8 @@ def test_a_half_written_file_is_left_until_it_is_whole_or_stays_as_it_is(inbox: 
         (json.dumps({**ONE, "name": "a\0b"}).encode(), "U+0000"),
         (json.dumps({**ONE, "limit_usd": True}).encode(), "limit_usd"),
         (json.dumps({**ONE, "limit_usd": -1}).encode(), "cannot be meant"),
+        (b'{"registration_id": "r", "name": "a", "limit_usd": 1e99999999999}', "limit_usd: is beyond"),
+        (b'{"registration_id": "r", "name": "a", "limit_usd": 1e-99999999999}', "limit_usd: is beyond"),
         (b'{"registration_id": "r", "name": "a", "limit_usd": NaN}', "NaN is no JSON number"),
         (b'{"registration_id": "r", "name": "a", "name": "b"}', "same name twice"),
         (b"{" + b" " * MAX_BYTES + b"}", "larger than 64 KB"),
@@ -219,8 +224,53 @@ def test_a_run_that_died_before_the_file_was_moved_makes_nothing_twice(inbox: In
     assert len(inbox.desk.router_keys("Nimbus")) == 1
 
 
+def test_another_file_under_the_same_name_is_not_put_away_with_the_first(inbox: Inbox) -> None:
+    """Some senders always write one name: what was read is not what is there when its run ends."""
+    job = definitions(Surroundings(inbox.desk.settings)).resolve_job_def("provision_tenant")
+    for number, first in enumerate((ONE, {**ONE, "country": "Germany"})):
+        inbox.drop(content={**first, "registration_id": f"a-{number}", "name": f"First {number}"})
+        (request,) = inbox.look()
+        inbox.drop(content={**ONE, "registration_id": f"b-{number}", "name": f"Second {number}"})
+        job.execute_in_process(run_config=request.run_config, instance=inbox.instance, raise_on_error=False)
+        (second,) = inbox.look()
+        assert second.run_config["ops"]["make_tenant"]["config"]["name"] == f"Second {number}"
+    assert inbox.tenants() == ["First 0"]
+    assert inbox.files() == {"": ["one.json"], "done": [], "rejected": []}
+
+
+def test_a_rejected_file_that_is_put_back_is_tried_again(inbox: Inbox) -> None:
+    """Moving keeps the time of modification, and so does copying with it."""
+    with open_warehouse(inbox.desk.settings.warehouse_path) as warehouse:
+        register(warehouse, Registration("Nimbus"), NOW)
+    file = inbox.drop("taken.json", {**ONE, "name": "NIMBUS"})
+    shutil.copy2(file, inbox.folder / "twin.json")
+    assert inbox.run() == [False, False]
+    assert inbox.files()[""] == []
+    inbox.desk.ask("UPDATE registry.tenants SET name = 'Renamed'")
+    (inbox.folder / "rejected" / "taken.json").rename(inbox.folder / "taken.json")
+    assert inbox.run() == [True]
+    assert inbox.tenants() == ["NIMBUS", "Renamed"]
+
+
+def test_files_whose_runs_died_keep_no_others_waiting(inbox: Inbox) -> None:
+    for number in range(MAX_FILES):
+        inbox.drop(f"{number:03}.json", {**ONE, "registration_id": f"r-{number}", "name": f"Tenant {number}"})
+    requests = inbox.look()
+    assert len(requests) == MAX_FILES
+    inbox.drop("new.json")
+    assert inbox.look()[0].run_config["ops"]["make_tenant"]["config"]["inbox_file"] == "new.json"
+
+
+def test_what_cannot_be_moved_keeps_no_others_waiting(inbox: Inbox, caplog: pytest.LogCaptureFixture) -> None:
+    inbox.drop("a.json", b"[]")
+    inbox.drop("b.json")
+    (inbox.folder / "rejected").write_text("not a folder")
+    assert [each.run_config["ops"]["make_tenant"]["config"]["inbox_file"] for each in inbox.look()] == ["b.json"]
+    assert "a.json cannot be rejected" in caplog.text
+
+
 def test_a_provider_that_fails_leaves_the_tenant_pending_and_the_file_done(inbox: Inbox) -> None:
-    inbox.desk.sandbox.add_fault("status", "/openrouter/", status=500)
+    inbox.desk.sandbox.add_fault("status", "/openrouter/", status=400)
     inbox.drop()
     assert inbox.run() == [False]
     assert inbox.files() == {"": [], "done": ["one.json"], "rejected": []}

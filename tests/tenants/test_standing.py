@@ -14,6 +14,7 @@ from tokenboard_etl.tenants.csv_import import import_tenants
 from tokenboard_etl.tenants.key_ring import KeyRing
 from tokenboard_etl.tenants.provisioning.orders import Order, request_rotation
 from tokenboard_etl.tenants.provisioning.standing import request_status
+from tokenboard_etl.tenants.registry import Binding, bind
 from tokenboard_etl.tenants.revealing import reveal
 from tokenboard_etl.tenants.vault import read_vault
 from tokenboard_etl.warehouse.connection import open_warehouse
@@ -201,3 +202,42 @@ def test_an_imported_tenant_is_suspended_and_offboarded_by_its_bindings(desk: De
     assert states(become(desk, "offboarded", TENANT)) == READY
     assert key.is_disabled(NOW)
     assert state.organizations[world.organizations[0].id].projects[project_id].archived_at is not None
+
+
+def test_what_a_tenant_has_on_another_connection_is_named_until_it_is_stopped_there(desk: Desk) -> None:
+    """An order is done with one connection: the other one's project and key are not reached by its keys."""
+    desk.provision(ATLAS)
+
+    def listed(day: int, *, in_use: bool) -> None:
+        with open_warehouse(desk.settings.warehouse_path) as warehouse:
+            for provider, kind in (("openai", "project"), ("openrouter", "key")):
+                binding = Binding("atlas-co", provider, kind, f"{kind}_elsewhere", date(2026, 6, 1))
+                bind(warehouse, binding, NOW)
+            warehouse.execute(
+                """
+                INSERT INTO raw.openai_projects BY NAME
+                SELECT 'second' AS connection_id, 'l' AS load_id, make_date(2026, 6, $1) AS snapshot_date,
+                    'project_elsewhere' AS project_id, $2 AS created_at, CASE WHEN NOT $3 THEN $2 END AS archived_at;
+                """,
+                [day, NOW, in_use],
+            )
+            warehouse.execute(
+                """
+                INSERT INTO raw.openrouter_keys BY NAME
+                SELECT 'third' AS connection_id, 'l' AS load_id, make_date(2026, 6, $1) AS snapshot_date,
+                    'key_elsewhere' AS key_hash, 'x' AS name, 'x' AS label, NOT $2 AS disabled, '' AS created_at,
+                    0 AS usage_usd, 0 AS byok_usage_usd
+                """,
+                [day, in_use],
+            )
+
+    for status in ("suspended", "offboarded"):
+        listed(10, in_use=True)
+        found = become(desk, status)
+        assert states(found) == {"openai": "pending", "openrouter": "pending"}
+        assert "project_elsewhere on second" in str(found["openai"].reason)
+        assert "key_elsewhere on third" in str(found["openrouter"].reason)
+        listed(11, in_use=False)
+        assert states(become(desk, status)) == READY
+        desk.ask("DELETE FROM raw.openai_projects")
+        desk.ask("DELETE FROM raw.openrouter_keys")

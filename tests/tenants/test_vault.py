@@ -313,6 +313,20 @@ def test_a_deleted_secret_leaves_no_byte_behind(path: Path) -> None:
     assert value(path, "b") == "value of b"
 
 
+def test_files_that_others_leave_beside_it_are_left_alone(path: Path) -> None:
+    """An editor's, or those of a copy that was stopped; after a key was made it must be storable."""
+    store(path, "a")
+    beside = [path.with_name(f".{path.name}.{end}") for end in ("swp", "Ab12Cd")]
+    for each in beside:
+        each.write_text("not ours")
+    path.with_name(f".{path.name}.link").symlink_to(path.parent, target_is_directory=True)
+    path.with_name(f".{path.name}.ours").mkdir()
+    store(path, "b")
+    assert (value(path, "a"), value(path, "b")) == ("value of a", "value of b")
+    assert [each.read_text() for each in beside] == ["not ours"] * 2
+    assert not path.with_name(f".{path.name}.ours").exists()
+
+
 # --- any text
 
 

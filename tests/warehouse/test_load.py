@@ -22,6 +22,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from tokenboard_etl.errors import (
     CheckFailed,
     LandingDamaged,
@@ -155,7 +156,7 @@ _amounts = st.decimals(min_value=-(10**9), max_value=10**9, places=18).map(lambd
 _ids = st.sampled_from((None, "", "a", "b"))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from((FIRST, SECOND, THIRD)), _ids, _ids, _ids, _amounts), max_size=30))
 def test_a_load_holds_the_exact_sum_of_each_key(
     land: Any, warehouse: duckdb.DuckDBPyConnection, given_rows: list[tuple[date, Any, Any, Any, str]]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from tokenboard_etl.warehouse.connection import open_warehouse
 from tokenboard_etl.warehouse.models import build_models
 
@@ -67,7 +68,7 @@ def histories(draw: st.DrawFn) -> tuple[Reads, int]:
     return reads, newest + draw(st.sampled_from([0, 1, 5, 29, 30, 31, 364, 365, 366, 400]))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     history=histories(),
     report=st.sampled_from(sorted(HORIZON_DAYS)),

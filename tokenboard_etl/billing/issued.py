@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import duckdb
 
@@ -96,17 +96,22 @@ def _documents(connection: duckdb.DuckDBPyConnection, condition: str, value: str
     taxes = _parts(
         connection,
         f"""
-        SELECT invoice_number, tax_rule_id, name, percent, note, base_minor, tax_minor
+        SELECT invoice_number, tax, tax_rule_id, name, percent, note, base_minor, tax_minor
         FROM billing.invoice_taxes WHERE {wanted} ORDER BY tax
         """,  # noqa: S608 - our own text
         value,
-        lambda *row: TaxSum(Tax(*row[:-2]), *row[-2:]),
+        _tax_sum,
     )
     uses = _parts(
         connection,
         f"""
-        SELECT invoice_number, credit_id, currency, granted, used, amount_minor
-        FROM billing.credit_uses WHERE {wanted} ORDER BY rowid
+        SELECT entry.invoice_number, entry.credit_id, entry.currency, entry.granted, entry.used, entry.amount_minor
+        FROM billing.credit_uses AS entry
+        JOIN billing.documents AS document
+            ON document.invoice_number = entry.invoice_number
+            AND document.tenant_id = entry.tenant_id
+            AND document.issue_no = entry.issue_no
+        WHERE entry.{wanted} ORDER BY entry.rowid
         """,  # noqa: S608 - our own text
         value,
         CreditUse,
@@ -118,13 +123,22 @@ def _documents(connection: duckdb.DuckDBPyConnection, condition: str, value: str
 
 
 def _parts(
-    connection: duckdb.DuckDBPyConnection, query: str, value: str, made: Callable[..., Part]
+    connection: duckdb.DuckDBPyConnection, query: str, value: str, made: Callable[..., Part | None]
 ) -> dict[str, tuple[Part, ...]]:
-    """Rows that begin with a document's number, by that number and in their order."""
+    """Rows that begin with a document's number, by that number and in their order.
+
+    One that contradicts itself, or its document, is none: so the checksum tells that it was altered.
+    """
     found: dict[str, list[Part]] = defaultdict(list)
     for number, *row in connection.execute(query, [value]).fetchall():
-        found[number].append(made(*row))
+        if (part := made(*row)) is not None:
+            found[number].append(part)
     return {number: tuple(parts) for number, parts in found.items()}
+
+
+def _tax_sum(code: str, *row: Any) -> TaxSum | None:
+    found = TaxSum(Tax(*row[:-2]), *row[-2:])
+    return found if found.tax.code == code else None
 
 
 def _document(

@@ -33,9 +33,13 @@ from tokenboard_etl.billing.policy_rules import (
 from tokenboard_etl.errors import PolicyError
 
 UNCATEGORISED = "uncategorised"
+_LONGEST_NUMBER = 100
+"""A document's number is its file's name too, and systems of files hold no more than 255 bytes."""
 
 
 def _number_format(text: str) -> str:
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError(f"has more than {_LONGEST_NUMBER} characters")
     rest = re.sub(r"\{year\}|\{number(:0[1-9]d)?\}", "", text)
     if text.count("{year}") != 1 or text.count("{number") != 1 or re.search(r"[^A-Za-z0-9._-]", rest):
         raise ValueError("needs {year} and {number:05d} once each, and else letters, digits, '.', '_' and '-'")

@@ -11,6 +11,7 @@ from babel.numbers import list_currencies
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from tokenboard_etl.errors import WrongUse
+from tokenboard_etl.money import exact
 from tokenboard_etl.periods import parse_day
 
 _NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?", re.ASCII)
@@ -35,7 +36,9 @@ def _number(value: object) -> Decimal:
 
 def _at_most(decimals: int) -> AfterValidator:
     def check(value: Decimal) -> Decimal:
-        if value != round(value, decimals):
+        with exact():
+            is_more = value != round(value, decimals)
+        if is_more:
             raise ValueError(f"{value} has more than {decimals} decimals")
         return value
 

@@ -114,9 +114,10 @@ def _cards(model: str, entry: Any) -> Iterator[tuple[str, Card]]:
         if entry.get(field + suffix) is not None
     }
     aliases = entry.get("aliases")
-    for name in [model, *(aliases if isinstance(aliases, list) else [])]:
-        if card and isinstance(name, str) and "/" not in name:
-            yield name, card
+    names = [name for name in [model, *(aliases if isinstance(aliases, list) else [])] if isinstance(name, str)]
+    if not all(map(str.isprintable, names)):  # half of a surrogate pair is no text, and DuckDB takes none
+        raise ValueError("a name of it cannot be printed")
+    yield from ((name, card) for name in names if card and "/" not in name)
 
 
 def _price(field: str, value: object) -> Decimal:

@@ -57,7 +57,7 @@ def _jsonl(content: bytes) -> Iterator[Row]:
             continue
         try:
             values = json.loads(line, parse_float=Decimal)
-        except (ValueError, RecursionError):
+        except (ValueError, ArithmeticError, RecursionError):
             values = None
         if isinstance(values, dict):
             yield Row(number, values)

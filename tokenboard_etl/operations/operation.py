@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tokenboard_etl.billing.policy_fields import Name, Text
+from tokenboard_etl.money import written_out
 
 MAX_TOKENS = 10**12
 MAX_QUANTITY = 100_000
@@ -75,7 +76,7 @@ def parse_operation(values: Mapping[str, object]) -> Operation:
         return Operation.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-    if first["type"] == "extra_forbidden":
+    if first["type"] == "extra_forbidden" or not first["loc"]:  # no place: a name that is no text
         raise UnfitRow(f"there is a field that is not known; known are {', '.join(COLUMNS)}")
     column = str(first["loc"][0])
     if first["type"] == "missing":
@@ -90,7 +91,10 @@ def _as_text(name: str, value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Decimal):
-        return f"{value:f}"
+        try:
+            return written_out(value)
+        except ValueError as error:
+            raise UnfitRow(f"{name if name in COLUMNS else 'a field'}: {error}") from None
     if isinstance(value, (str, int)):
         return str(value).strip()
     raise UnfitRow(f"{name if name in COLUMNS else 'a field'}: is neither text nor a number")

@@ -26,7 +26,7 @@ from tokenboard_etl.warehouse.gone_keys import leave_gone_keys
 from tokenboard_etl.warehouse.load import raw_table, stage
 from tokenboard_etl.warehouse.models import build_models, build_with_sources
 from tokenboard_etl.warehouse.pages import exposed
-from tokenboard_etl.warehouse.sql_files import quoted
+from tokenboard_etl.warehouse.sql_files import names_in, quoted
 
 _ISSUED = ("documents", "invoice_lines", "invoice_taxes", "credit_uses")
 _SETTLE_DAYS = 0
@@ -47,10 +47,19 @@ def landings_of(evidence: Evidence, root: Path) -> tuple[list[tuple[Share, Landi
         except LandingDamaged as error:
             altered.append(f"A landing was altered: {error}")
             continue
+        if not _is_of(landing, share):
+            altered.append(f"The manifest of the landing {folder} was altered: it names another load or provider.")
         if landing.sha256 != share.sha256:
             altered.append(f"The landing {folder} was altered: its bodies are not those the document rests on.")
         found.append((share, landing))
     return found, list(dict.fromkeys(altered))
+
+
+def _is_of(landing: Landing, share: Share) -> bool:
+    """Whether a landing says of itself what was recorded; providers have no report in common."""
+    said = (landing.connection_id, landing.report, landing.load_id)
+    known = raw_table(landing.provider, landing.report) in names_in("raw")
+    return known and said == (share.connection_id, share.report, share.load_id)
 
 
 def fill(

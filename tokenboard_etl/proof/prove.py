@@ -62,8 +62,7 @@ def prove(settings: Settings, number: str) -> Proof:
         if not evidence.altered and not altered:
             with empty_warehouse(settings.warehouse_path) as scratch:
                 failures += fill(scratch, kept, evidence, landings)
-                months = sorted({f"{day:%Y-%m}" for share in evidence.shares for day in share.days})
-                failures += altered_since(scratch, kept, issued.buyer.tenant_id, months)
+                failures += altered_since(scratch, kept, evidence, issued.buyer.tenant_id)
                 failures += _earlier(scratch, issued)
                 failures += _lines(scratch, evidence, issued, noted, renders=not failures)
         failures += [*_stored(issued, noted, evidence), *_file(path, noted, number)]

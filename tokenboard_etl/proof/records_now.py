@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import duckdb
 
+from tokenboard_etl.periods import utc_day
 from tokenboard_etl.proof.derivation import copy_rows
+from tokenboard_etl.proof.evidence import Evidence
 
 _PRICES = """
     SELECT DISTINCT before.model, before.tier, before.token_kind, before.valid_from
@@ -48,33 +50,76 @@ _BINDINGS = """
     ORDER BY ALL
 """
 
-_MARGINS = """
+_RULES = """
     SELECT DISTINCT policy_sha256, rule_id FROM (
-        (FROM policy.margins EXCEPT ALL FROM margins_now)
+        (FROM policy.{table} EXCEPT ALL FROM {table}_now)
         UNION ALL
-        (FROM margins_now WHERE policy_sha256 IN (SELECT policy_sha256 FROM policy.margins)
-            EXCEPT ALL FROM policy.margins)
+        (FROM {table}_now WHERE policy_sha256 IN (SELECT policy_sha256 FROM policy.{table})
+            EXCEPT ALL FROM policy.{table})
     ) ORDER BY ALL
 """
 
+_DEFAULTS = """
+    SELECT before.rule_id
+    FROM policy.default_margins AS before
+    LEFT JOIN default_margins_now AS now
+        ON now.rule_id = before.rule_id
+        AND now.provider = before.provider
+        AND now.multiplier = before.multiplier
+        AND now.valid_from = before.valid_from
+        AND (
+            now.valid_until IS NOT DISTINCT FROM before.valid_until
+            OR (before.valid_until IS NULL AND now.valid_until >= $day))
+    WHERE now.rule_id IS NULL AND before.valid_from < $day
+    ORDER BY ALL
+"""
+"""One of the day of issue prices no month that was over, and may have made way for another of that day."""
+
+_CLOSINGS = "SELECT DISTINCT month FROM (FROM closed_months_then EXCEPT ALL FROM closed_months_now) ORDER BY ALL"
+
+_NOW = {
+    "policy.prices": "prices",
+    "registry.accounts": "accounts",
+    "policy.margins": "margins",
+    "policy.categories": "categories",
+    "policy.default_margins": "default_margins",
+    "billing.closed_months": "closed_months",
+}
+
 
 def altered_since(
-    then: duckdb.DuckDBPyConnection, now: duckdb.DuckDBPyConnection, tenant_id: str, months: list[str]
+    then: duckdb.DuckDBPyConnection, now: duckdb.DuckDBPyConnection, evidence: Evidence, tenant_id: str
 ) -> Iterator[str]:
-    """Sentences for prices, margins and the tenant's bindings of `then` that `now` no longer has.
+    """Sentences for prices, rules, closings and the tenant's bindings of `then` that `now` no longer has.
 
-    Prices and bindings may have ended since, and others may have been added.
+    Prices, default margins and bindings may have ended since, and others may have been added.
     """
-    for table, name in (("policy.prices", "prices"), ("registry.accounts", "accounts"), ("policy.margins", "margins")):
+    for table, name in _NOW.items():
         then.execute(f"CREATE TEMP TABLE {name}_now AS FROM {table} LIMIT 0")
         copy_rows(then, now, f"temp.{name}_now", f"FROM {table}")
     for model, tier, kind, day in then.execute(_PRICES).fetchall():
         yield f"The price of {model} ({tier}, {kind}) since {day} was altered (policy.prices)."
+    months = sorted({f"{day:%Y-%m}" for share in evidence.shares for day in share.days})
     values = {"months": months, "tenant": tenant_id}
     for provider, kind, account_id, day in then.execute(_BINDINGS, values).fetchall():
         yield (
             f"The registry's binding of the {provider} {kind} {account_id} to {tenant_id} since {day} was altered "
             "(registry.accounts)."
         )
-    for sha256, rule_id in then.execute(_MARGINS).fetchall():
-        yield f"The margin {rule_id} of the policy version {sha256[:12]} was altered (policy.margins)."
+    for table, rule in (("margins", "margin"), ("categories", "category")):
+        for sha256, rule_id in then.execute(_RULES.format(table=table)).fetchall():
+            yield f"The {rule} {rule_id} of the policy version {sha256[:12]} was altered (policy.{table})."
+    for (rule_id,) in then.execute(_DEFAULTS, {"day": utc_day(evidence.issued_at)}).fetchall():
+        yield f"The margin {rule_id} was altered (policy.default_margins)."
+    then.execute("CREATE TEMP TABLE closed_months_then AS FROM billing.closed_months")
+    if "credits" not in evidence.request:
+        then.execute("INSERT INTO closed_months_then VALUES ($1, $2, $3, $4, $5, $6)", _own_closing(evidence))
+    for (month,) in then.execute(_CLOSINGS).fetchall():
+        yield f"The record of how {month} was closed was altered (billing.closed_months)."
+
+
+def _own_closing(evidence: Evidence) -> list[object]:
+    """The row of billing.closed_months that was written after the evidence, in the same transaction."""
+    reason, by, _ = evidence.request["accepted"] or (None, None, None)
+    only_for = evidence.request["tenant_id"]
+    return [evidence.month, only_for, evidence.issued_at, reason, evidence.policy_sha256, by]

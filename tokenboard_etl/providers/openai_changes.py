@@ -17,19 +17,17 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from pydantic import SecretStr
-
 from tokenboard_etl.providers.openai_buckets import PROVIDER
 from tokenboard_etl.providers.openai_entities import Project
 from tokenboard_etl.providers.openai_lists import Listed, ListPage, listed
-from tokenboard_etl.providers.wire import Fetch, Request, Wire, delete, read
+from tokenboard_etl.providers.wire import Fetch, Request, Wire, WireKey, delete, read
 
 
 class NewKey(Wire):
     """`value` is shown here and never again; it does not show in a repr."""
 
     id: str
-    value: SecretStr
+    value: WireKey
     created_at: int
     expires_at: int | None = None
 

@@ -14,6 +14,10 @@ MAX_PAGES = 10_000
 """More pages than any organization has projects: a walk this long goes in circles."""
 
 
+LAST_SECOND = 253_402_300_799
+"""9999-12-31T23:59:59Z: a time after it is in another unit, or no time."""
+
+
 class Identified(Wire):
     """An object of a list, by its id."""
 
@@ -24,7 +28,7 @@ class Listed(Identified):
     """One with a name. `created_at` is in Unix seconds."""
 
     name: str | None = None
-    created_at: int
+    created_at: int = Field(ge=0, le=LAST_SECOND)
 
 
 Item = TypeVar("Item", bound=Identified)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from tokenboard_etl.providers.wire import Wire, WireAmount, WireCount
+from tokenboard_etl.providers.wire import Wire, WireAmount, WireCount, WireKey
 
 
 class KeyInfo(Wire):
@@ -69,7 +69,7 @@ class KeyAnswer(Wire):
     """The answer to creating a key: `key` is the key itself, shown here and never again."""
 
     data: Key
-    key: SecretStr
+    key: WireKey
 
 
 class Credits(Wire):

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 
 from tokenboard_etl.errors import MalformedAnswer, ProviderRejected
 from tokenboard_etl.money import parse_amount
@@ -32,6 +33,20 @@ def _parse_count(value: object) -> object:
 DigitText = BeforeValidator(_parse_count)
 WireCount = Annotated[int, DigitText]
 """An integer that may come as its digits."""
+
+
+_NEVER_SHOWN = ("missing", "key")
+"""Kinds of mistakes whose input is not quoted: it is a key, or all of what a key may stand in."""
+
+
+def _whole_key(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]{16,1000}", value.get_secret_value()):
+        raise PydanticCustomError("key", "Input should be a key: 16 characters or more, and no blanks")
+    return value
+
+
+WireKey = Annotated[SecretStr, AfterValidator(_whole_key)]
+"""A key that was just made. What cannot be one is refused: it would be stored, and blotted out of every text."""
 
 
 class Wire(BaseModel):
@@ -107,9 +122,9 @@ def read(model: type[W], request: Request, body: Any) -> W:
         first = error.errors(include_url=False, include_context=False)[0]
         path = "$" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        seen = redact(repr(first["input"]))[:80]
+        seen = "" if first["type"] in _NEVER_SHOWN else f", found {redact(repr(first['input']))[:80]}"
         raise MalformedAnswer(
-            request.provider, request.endpoint, f"{path}: {first['msg']}, found {seen}{more}", status=200
+            request.provider, request.endpoint, f"{path}: {first['msg']}{seen}{more}", status=200
         ) from None
 
 

@@ -50,20 +50,12 @@ def export_focus(published: Path, month_text: str, side: Side, seller: str | Non
 
 def _prepare_documents(connection: duckdb.DuckDBPyConnection, month: Month) -> None:
     """The temporary table `issued`: every line and every tax of the month's documents, in the document's currency."""
-    columns = {
-        name
-        for (name,) in connection.execute(
-            "SELECT column_name FROM duckdb_columns() WHERE schema_name = 'billing' AND table_name = 'invoice_lines'"
-        ).fetchall()
-    }
-    service_month = "line.service_month" if "service_month" in columns else "document.month"
-    original = "line.original_invoice" if "original_invoice" in columns else "document.corrects"
     currencies = connection.execute("SELECT DISTINCT currency FROM billing.invoices").fetchall()
     connection.execute("CREATE TEMP TABLE minor_units (currency VARCHAR, one DECIMAL(12, 6))")
     for (currency,) in currencies:
         connection.execute("INSERT INTO minor_units VALUES ($1, $2)", [currency, from_minor(1, currency)])
     connection.execute(
-        f"""
+        """
         CREATE TEMP TABLE issued AS
         WITH documents AS (
             SELECT document.*, minor_units.one
@@ -71,9 +63,9 @@ def _prepare_documents(connection: duckdb.DuckDBPyConnection, month: Month) -> N
             WHERE document.month = $month
         )
         SELECT
-            document.invoice_number, line.line_no, line.kind, {original} AS corrects, document.tenant_id,
+            document.invoice_number, line.line_no, line.kind, line.original_invoice AS corrects, document.tenant_id,
             document.buyer_name AS tenant_name, document.currency,
-            CAST({service_month} || '-01' AS DATE) AS charge_start, line.description, line.provider,
+            CAST(line.service_month || '-01' AS DATE) AS charge_start, line.description, line.provider,
             line.account_id, line.account_name, line.line_item, line.quantity, line.unit,
             CAST(CAST(line.amount_minor AS DECIMAL(20, 0)) * document.one AS DECIMAL(38, 24)) AS amount
         FROM documents AS document
@@ -85,6 +77,6 @@ def _prepare_documents(connection: duckdb.DuckDBPyConnection, month: Month) -> N
             CAST(CAST(tax_minor AS DECIMAL(20, 0)) * one AS DECIMAL(38, 24))
         FROM documents
         WHERE tax_minor <> 0
-        """,  # noqa: S608 - our own words
+        """,
         {"month": str(month)},
     )

@@ -24,20 +24,25 @@ def adopt(
 ) -> Binding:
     """Binds an account that a provider lists, or that costs name; returns the binding.
 
-    Without a day it is the tenant's since it was made, as far as that is not invoiced. `take_over` ends the binding of
-    whoever has it on that day. Raises RegistryError for an account nobody knows, a day that is invoiced, or one that is
-    somebody else's.
+    Without a day it is the tenant's since it was made, as far as that is not invoiced; one that is the tenant's from
+    a later day on becomes so from this one. `take_over` ends the binding of whoever has it on that day. Raises
+    RegistryError for an account nobody knows, a day that is invoiced, or one that is somebody else's.
     """
     require_tenant(warehouse, tenant_id)
     kind, since = _known(warehouse, provider, account_id)
-    others = [each for each in bindings_of(warehouse, provider, account_id) if each.valid_until is None]
+    held = bindings_of(warehouse, provider, account_id)
+    others = [each for each in held if each.valid_until is None]
     open_day = max(first_open_day(warehouse, each) for each in (tenant_id, *(other.tenant_id for other in others)))
     if first is not None and first < open_day:
         raise RegistryError(f"{first} is in a month that is invoiced; the first day that is open is {open_day}.")
-    binding = Binding(tenant_id, provider, kind, account_id, first or max(since, open_day))
+    start, until = first or max(since, open_day), None
+    if any(each.tenant_id == tenant_id for each in others):
+        later = [each.valid_from for each in held if each.tenant_id == tenant_id and each.valid_from > start]
+        until = min(later, default=None)
+    binding = Binding(tenant_id, provider, kind, account_id, start, until)
     with transaction(warehouse):
         for other in others:
-            if take_over and other.tenant_id != tenant_id and other.valid_from < binding.valid_from:
+            if take_over and other.tenant_id != tenant_id:
                 _end(warehouse, other, binding.valid_from)
         if bind(warehouse, binding, now):
             rerate_open_months(warehouse, since=binding.valid_from)
@@ -79,10 +84,15 @@ def _known(warehouse: duckdb.DuckDBPyConnection, provider: str, account_id: str)
 
 
 def _end(warehouse: duckdb.DuckDBPyConnection, binding: Binding, until: date) -> None:
+    """One that would hold on no day any more is gone: it was a mistake, and no invoice knows it."""
     warehouse.execute(
         """
         UPDATE registry.accounts SET valid_until = $5
         WHERE tenant_id = $1 AND provider = $2 AND kind = $3 AND account_id = $4 AND valid_until IS NULL
         """,
         [binding.tenant_id, binding.provider, binding.kind, binding.account_id, until],
+    )
+    warehouse.execute(
+        "DELETE FROM registry.accounts WHERE provider = $1 AND account_id = $2 AND valid_until <= valid_from",
+        [binding.provider, binding.account_id],
     )

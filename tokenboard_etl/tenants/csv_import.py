@@ -8,6 +8,7 @@ per account; blank fields keep what is known of it.
 from __future__ import annotations
 
 import csv
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,8 @@ from tokenboard_etl.tenants.details import parse_limit, with_details
 from tokenboard_etl.tenants.names import check_tenant_id, clean_name, name_key, tenant_id_for
 from tokenboard_etl.tenants.registry import Binding, Tenant, bind, rerate_open_months, save_tenant, tenants
 from tokenboard_etl.warehouse.connection import transaction
+
+log = logging.getLogger("tokenboard.import")
 
 COLUMNS = (
     "tenant_id",
@@ -96,6 +99,8 @@ def _rows(path: Path, required: Sequence[str]) -> Iterator[dict[str, str]]:
         raise RegistryError(f"{path.name} has the column {repeated[0].partition('_duplicated_')[0]} twice.")
     if missing := [column for column in required if column not in frame.columns]:
         raise RegistryError(f"{path.name} lacks the column(s) {', '.join(missing)}; it needs {', '.join(required)}.")
+    if unread := [column for column in frame.columns if column not in (*COLUMNS, *OPTIONAL)]:
+        log.warning("%s has columns that are not read: %s", path.name, ", ".join(unread)[:200])
     absent = {column: "" for column in (*COLUMNS, *OPTIONAL) if column not in frame.columns}
     for row in frame.fill_null("").iter_rows(named=True):
         yield row | absent
@@ -103,6 +108,7 @@ def _rows(path: Path, required: Sequence[str]) -> Iterator[dict[str, str]]:
 
 def _line_of(path: Path, number: int) -> int:
     """The line of the file on which a data row begins: fields may hold line breaks, and blank lines are no rows."""
+    csv.field_size_limit(MAX_BYTES)  # the reader's own limit is smaller than a file
     with path.open(encoding="utf-8", newline="") as file:
         reader, begins = csv.reader(file), 1
         rows = 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -22,6 +23,7 @@ from tokenboard_etl.reading.published import open_published
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.tenants.key_ring import KeyRing
 from tokenboard_etl.tenants.registry import ACTIVE
+from tokenboard_etl.tenants.tenant_keys import stored_key_ids
 from tokenboard_etl.tenants.vault import read_vault
 
 _ROTATE = "`tokenboard tenants rotate {}` makes a new one"
@@ -74,6 +76,7 @@ def inspect(settings: Settings) -> list[Finding]:
     with open_published(settings.published_path) as published:
         records = _records(published)
     found += _unfinished(records)
+    found += _unstored(settings, records)
     for connection in ours(settings):
         try:
             live = asyncio.run(_ask(connection, records))
@@ -100,6 +103,19 @@ def _vault(settings: Settings) -> Iterator[Finding]:
                     yield Finding(Level.error, f"vault {each.secret_id}", str(error))
     except TokenboardError as error:
         yield Finding(Level.error, "vault", str(error))
+
+
+def _unstored(settings: Settings, records: _Records) -> Iterator[Finding]:
+    """Keys on record that the vault has lost: an earlier one was put back, or the file is gone."""
+    stored = dict[tuple[str, str], set[str]]()
+    with suppress(TokenboardError), read_vault(settings.vault_path, KeyRing(())) as vault:  # what ails it, _vault says
+        for key in records.keys:
+            owner = (key.tenant_id, key.provider)
+            stored[owner] = stored.get(owner) or stored_key_ids(vault, *owner)
+    for key in records.keys:
+        if not key.is_retired and key.key_id not in stored.get((key.tenant_id, key.provider), {key.key_id}):
+            what = f"the key {key.key_id} of {key.provider} is not in the vault; {_ROTATE.format(key.tenant_id)}"
+            yield Finding(Level.error, key.tenant_id, what)
 
 
 def _records(published: duckdb.DuckDBPyConnection) -> _Records:

@@ -16,6 +16,11 @@ MAX_ID_LENGTH = 48
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Controls, format characters (bidi marks among them), surrogates, line and paragraph separators."""
 
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""What else Unicode lists as Default_Ignorable_Code_Point. Some belong to names, as emoji's variation selectors do."""
+
 
 def clean_name(name: str, what: str = "tenant name") -> str:
     """The name without outer blanks, in Unicode form NFC; refuses empty, too long and invisible ones.
@@ -23,7 +28,7 @@ def clean_name(name: str, what: str = "tenant name") -> str:
     HTML, SQL and formulas are accepted: they are inert wherever they are shown.
     """
     cleaned = unicodedata.normalize("NFC", name.strip())
-    if not cleaned:
+    if not _UNSEEN.sub("", cleaned).strip():
         raise RegistryError(f"The {what} is empty. Give it a name.")
     if len(cleaned) > MAX_NAME_LENGTH:
         raise RegistryError(f"The {what} has {len(cleaned)} characters; at most {MAX_NAME_LENGTH} are allowed.")
@@ -36,8 +41,9 @@ def clean_name(name: str, what: str = "tenant name") -> str:
 
 
 def name_key(name: str) -> str:
-    """Equal for names a person would take for the same: in another case, or in another Unicode form."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    """Equal for names a person would take for the same: in another case or Unicode form, or with what nobody sees."""
+    seen = _UNSEEN.sub("", unicodedata.normalize("NFKC", name))
+    return unicodedata.normalize("NFKC", seen.casefold())
 
 
 def tenant_id_for(name: str, taken: Collection[str]) -> str:

@@ -22,8 +22,9 @@ from typing import Annotated, Any
 import duckdb
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from tokenboard_etl.errors import ConfigurationError, RegistryError, WrongUse
+from tokenboard_etl.errors import ConfigurationError, RegistryError, StorageFailed, WrongUse
 from tokenboard_etl.files import UnreadableFile, printable, read_at_rest, storage_errors, write_atomically
+from tokenboard_etl.money import written_out
 from tokenboard_etl.tenants.names import clean_name
 from tokenboard_etl.tenants.provisioning.orders import PROVIDERS
 from tokenboard_etl.tenants.provisioning.registering import Registration, register_new, registration_of
@@ -41,7 +42,7 @@ _LONGEST_NAME = 200
 
 def _amount_text(value: object) -> object:
     """200, 49.50 and "49.50" alike; the digits stay as they were written."""
-    return f"{value:f}" if isinstance(value, Decimal) else str(value) if type(value) is int else value
+    return written_out(value) if isinstance(value, Decimal) else str(value) if type(value) is int else value
 
 
 class RegistrationFile(BaseModel):
@@ -69,7 +70,7 @@ class RegistrationFile(BaseModel):
 
 @dataclass(frozen=True)
 class Dropped:
-    """A file that can be read. `version` differs for each time a file of this name is written."""
+    """A file that can be read. `version` differs for each time a file of this name is written, moved or touched."""
 
     file: str
     version: str
@@ -78,14 +79,18 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Look:
-    """What one look into the inbox found. `unreadable` are versions of files that may be half written, by name."""
+    """What one look into the inbox found. `unreadable` may be half written; `versions` are of all files, by name."""
 
     dropped: list[Dropped] = field(default_factory=list)
-    unreadable: dict[str, str] = field(default_factory=dict)
+    unreadable: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
 
 
-def look(inbox: Path, unreadable_before: Mapping[str, str]) -> Look:
-    """Reads what is there, in the order of names; rejects what cannot be meant."""
+def look(inbox: Path, before: Mapping[str, str]) -> Look:
+    """Reads what is there, in the order of names; rejects what cannot be meant. `before` are the versions last seen.
+
+    What is as it was comes last, so that files whose runs died keep no others waiting.
+    """
     found = Look()
     try:
         paths = sorted(path for path in inbox.iterdir() if path.suffix == ".json" and not path.name.startswith("."))
@@ -93,22 +98,21 @@ def look(inbox: Path, unreadable_before: Mapping[str, str]) -> Look:
         return found
     except OSError as error:
         raise ConfigurationError(f"Cannot read the inbox {inbox}: {error.strerror}.") from None
-    for path in paths[:MAX_FILES]:
-        name = printable(path.name)
+    versions = {path: version for path in paths if (version := _version(path)) is not None}
+    known = {path for path, version in versions.items() if before.get(printable(path.name)) == version}
+    looked_at = sorted(versions, key=lambda path: (path in known, path))[:MAX_FILES]
+    found.versions.update({printable(path.name): versions[path] for path in {*looked_at, *known}})
+    for path in looked_at:
         try:
-            version = _version(path, name)
-            content = read_at_rest(path, MAX_BYTES)
-            if content is not None:
-                found.dropped.append(Dropped(path.name, version, read_registration(content)))
-        except FileNotFoundError:
-            continue
+            if (content := _read(path)) is not None:
+                found.dropped.append(Dropped(path.name, versions[path], read_registration(content)))
         except _NotJsonError as error:
-            if unreadable_before.get(name) == version:
-                reject(inbox, path.name, str(error))
+            if path in known:
+                _reject_if_it_can_be(inbox, path.name, str(error))
             else:
-                found.unreadable[name] = version
+                found.unreadable.append(printable(path.name))
         except (UnreadableFile, RegistryError, WrongUse) as error:
-            reject(inbox, path.name, str(error))
+            _reject_if_it_can_be(inbox, path.name, str(error))
     return found
 
 
@@ -130,7 +134,7 @@ def read_registration(content: bytes) -> RegistrationFile:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise UnreadableFile(f"{printable(where)[:100]}: {first['msg']}") from None
+        raise UnreadableFile(f"{printable(where)[:100]}: {first['msg'].removeprefix('Value error, ')}") from None
     if any("\ud800" <= char <= "\udfff" for char in json.dumps(found.tenant, ensure_ascii=False)):
         raise UnreadableFile("it holds half of a surrogate pair, which is no text")
     clean_name(registration_of(**found.tenant).name)
@@ -163,24 +167,37 @@ def register_once(
     return tenant_id
 
 
-def settle(inbox: Path, file: str) -> None:
+def settle(inbox: Path, file: str, version: str | None = None) -> None:
     """Puts a file whose tenant is on record to the others that are done."""
-    _move(inbox, file, DONE)
+    _move(inbox, file, DONE, version)
 
 
-def reject(inbox: Path, file: str, reason: str) -> None:
+def reject(inbox: Path, file: str, reason: str, version: str | None = None) -> None:
     """Puts a file aside, with the reason in a text file beside it."""
-    place = _move(inbox, file, REJECTED)
+    place = _move(inbox, file, REJECTED, version)
     if place is not None:
         write_atomically(place.with_name(f"{place.name}.reason.txt"), f"{reason}\n".encode())
         log.warning("the registration %s was rejected: %s", printable(file), reason)
 
 
-def _move(inbox: Path, file: str, folder: str) -> Path | None:
-    """None if the file is gone: somebody has moved it. What is there under the name already stays."""
+def _reject_if_it_can_be(inbox: Path, file: str, reason: str) -> None:
+    """One that cannot be moved, as somebody else's folder, keeps no others waiting."""
+    try:
+        reject(inbox, file, reason)
+    except StorageFailed as error:
+        log.warning("the registration %s cannot be rejected (%s): %s", printable(file), reason, error)
+
+
+def _move(inbox: Path, file: str, folder: str, version: str | None = None) -> Path | None:
+    """None if the file is gone, or is not the `version` that was read: another one was dropped under its name.
+
+    What is there under the name already stays.
+    """
     path = inbox / file
     if path.parent != inbox or path.name in ("", ".", ".."):
         raise WrongUse(f"{printable(file)!r} is no file of the inbox.")
+    if version is not None and _version(path) != version:
+        return None
     name = file
     if len(os.fsencode(file)) > _LONGEST_NAME:
         name = f"{hashlib.sha256(os.fsencode(file)).hexdigest()[:32]}.json"
@@ -200,11 +217,19 @@ class _NotJsonError(UnreadableFile):
     """Perhaps half written."""
 
 
-def _version(path: Path, shown: str) -> str:
-    if shown != path.name:
+def _read(path: Path) -> bytes | None:
+    if not path.name.isprintable():
         raise UnreadableFile("its name holds characters that cannot be printed")
-    facts = path.lstat()
-    return f"{facts.st_mtime_ns}-{facts.st_size}"
+    return read_at_rest(path, MAX_BYTES)
+
+
+def _version(path: Path) -> str | None:
+    """None if it is gone. The time of modification alone is kept by whoever moves or copies a file."""
+    try:
+        facts = path.lstat()
+    except FileNotFoundError:
+        return None
+    return f"{facts.st_ino}-{facts.st_ctime_ns}-{facts.st_mtime_ns}-{facts.st_size}"
 
 
 def _refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def bind(connection: duckdb.DuckDBPyConnection, binding: Binding, now: datetime)
             raise RegistryError(
                 f"{binding.provider} {binding.kind} {binding.account_id} belongs to {existing.tenant_id} from "
                 f"{existing.valid_from} {until}; it cannot be bound to {binding.tenant_id} from {binding.valid_from}. "
-                "End the first binding, or correct the date."
+                "End the first binding, or correct the date; `tokenboard tenants adopt --take-over` ends it on a day."
             )
     connection.execute(
         "INSERT INTO registry.accounts VALUES ($1, $2, $3, $4, $5, $6, $7)",

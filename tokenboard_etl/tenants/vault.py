@@ -166,7 +166,8 @@ def _write_anew(path: Path, database: duckdb.DuckDBPyConnection) -> None:
     """A fresh file, so that nothing deleted is in it, made where only this user may look, then renamed."""
     prefix = f".{path.name}."
     for leftover in path.parent.glob(f"{prefix}*"):
-        shutil.rmtree(leftover)
+        if leftover.is_dir() and not leftover.is_symlink():  # a file of such a name is somebody else's
+            shutil.rmtree(leftover)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent) as folder:
         fresh = Path(folder) / path.name
         database.execute("ATTACH $1 AS fresh", [str(fresh)])

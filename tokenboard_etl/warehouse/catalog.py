@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 
 import duckdb
 
-from tokenboard_etl.warehouse.connection import configure
+from tokenboard_etl.warehouse.connection import configure, transaction
 from tokenboard_etl.warehouse.migrations import migrate
-from tokenboard_etl.warehouse.models import build_models
+from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, quoted
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,8 @@ def catalog() -> dict[str, Table]:
     try:
         configure(connection)
         migrate(connection)
-        build_models(connection, datetime(2024, 1, 1, tzinfo=UTC), settle_days=4)
+        with transaction(connection):
+            _create_empty(connection)
         return read_catalog(connection)
     finally:
         connection.close()
@@ -64,3 +64,27 @@ def read_catalog(connection: duckdb.DuckDBPyConnection) -> dict[str, Table]:
         ).fetchall()
     )
     return {name: Table(name, comments.get(name, ""), tuple(found)) for name, found in columns.items()}
+
+
+def comment_on(connection: duckdb.DuckDBPyConnection, model: SqlFile, kind: str) -> None:
+    """Writes a header's words as the COMMENTs of its TABLE or VIEW."""
+    target, about = quoted(model.name), f"{model.title} Grain: {model.tags['grain']}."
+    connection.execute(f"COMMENT ON {kind} {target} IS {_literal(about)}")
+    for column, text in model.columns.items():
+        connection.execute(f'COMMENT ON COLUMN {target}."{column}" IS {_literal(text)}')
+
+
+def _literal(text: str) -> str:
+    """COMMENT takes no parameters; the text is from our own files."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _create_empty(connection: duckdb.DuckDBPyConnection) -> None:
+    """Every model, without a row."""
+    for model in models_in_order():
+        if model.is_view:
+            connection.execute(f"CREATE VIEW {quoted(model.name)} AS {model.query}")
+            comment_on(connection, model, "VIEW")
+        else:
+            connection.execute(f"CREATE TABLE {quoted(model.name)} AS {model.query} WITH NO DATA")
+            comment_on(connection, model, "TABLE")

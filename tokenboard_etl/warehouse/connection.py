@@ -63,6 +63,16 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 @contextmanager
+def memory_limit(connection: duckdb.DuckDBPyConnection, limit_bytes: int) -> Iterator[None]:
+    """Lets DuckDB keep no more than that; the rest waits on disk. Goes around transactions."""
+    connection.execute(f"SET memory_limit = '{limit_bytes // 1024} KiB'")
+    try:
+        yield
+    finally:
+        connection.execute("RESET memory_limit")
+
+
+@contextmanager
 def driver_errors(path: Path) -> Iterator[None]:
     """Translates what DuckDB reports about its file; a defect in our SQL stays what it is."""
     try:

@@ -16,12 +16,12 @@ import duckdb
 from tokenboard_etl.errors import LoadRefused
 from tokenboard_etl.landing import Landing
 from tokenboard_etl.periods import Month, utc_day
-from tokenboard_etl.warehouse.connection import transaction
+from tokenboard_etl.warehouse.connection import memory_limit, transaction
 from tokenboard_etl.warehouse.drift import Contract, record_unknown
 from tokenboard_etl.warehouse.gone_keys import IS_GONE, record_gone_keys
 from tokenboard_etl.warehouse.gone_keys import TABLE as ANALYTICS
 from tokenboard_etl.warehouse.live import LIVE_REPORTS, replace_instants
-from tokenboard_etl.warehouse.pages import bounded_memory, exposed
+from tokenboard_etl.warehouse.pages import exposed, memory_for
 from tokenboard_etl.warehouse.restatements import find_collapse, is_restated, record_restatements
 from tokenboard_etl.warehouse.sql_files import quoted, read_sql
 
@@ -74,7 +74,7 @@ def load_landing(
     if rows is not None:
         return rows
     try:
-        with _figures_required(landing), bounded_memory(connection, landing), transaction(connection):
+        with _figures_required(landing), memory_limit(connection, memory_for(landing)), transaction(connection):
             rows = _load(connection, landing, settle_time, accepted_reason, contract)
             if contract is not None:
                 record_unknown(connection, landing, contract)

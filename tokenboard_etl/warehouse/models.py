@@ -1,34 +1,48 @@
 """Builds the derived tables: each is one SELECT in a file, built month by month in one transaction.
 
-Staging only renames and casts, so it is views; everything after it is tables.
+Staging is views, as far as it is cheap to ask twice; everything after it is tables.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 
 import duckdb
 
 from tokenboard_etl.periods import Month, Window
-from tokenboard_etl.warehouse.connection import transaction
+from tokenboard_etl.warehouse.catalog import catalog, comment_on
+from tokenboard_etl.warehouse.connection import memory_limit, transaction
 from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, quoted, sources_of
 
-ROWS_AT_ONCE = 1_000_000
-"""Where the providers sent more rows, tables of days are built some days at a time: what is joined fits into memory."""
+log = logging.getLogger("tokenboard.models")
+
+ROWS_AT_ONCE = 10_000_000
+"""Where the providers sent more rows, tables of days are built some days at a time. Many parts take longer: a table
+that is written in parts is written once more when they are committed."""
+
+MEMORY_BYTES = 512 * 1024 * 1024
+"""What DuckDB may keep while it builds; the rest waits on disk. 4.5 million rows were built in 400 MB."""
 
 Columns = list[tuple[str, str]]
 
-_KNOWN_COLUMNS: dict[SqlFile, Columns] = {}
 
-
-def build_models(connection: duckdb.DuckDBPyConnection, now: datetime, settle_days: int) -> dict[str, int]:
+def build_models(
+    connection: duckdb.DuckDBPyConnection, now: datetime, settle_days: int, memory_bytes: int = MEMORY_BYTES
+) -> dict[str, int]:
     """Builds every model for the months whose input changed; returns the tables' row counts.
 
-    A table whose columns changed, or that is not there yet, is built whole. All or nothing becomes visible.
+    A table whose columns changed, or that is not there yet, is built whole. All or nothing becomes visible. What cannot
+    be built within `memory_bytes` is built without a limit.
     """
     connection.execute("SET preserve_insertion_order = false")  # no table has an order; for one, a core waits
     try:
+        try:
+            with memory_limit(connection, memory_bytes), transaction(connection):
+                return build_within(connection, now, settle_days)
+        except duckdb.OutOfMemoryException:
+            log.info("the models take more than %d MB; built once more without a limit", memory_bytes // 2**20)
         with transaction(connection):
             return build_within(connection, now, settle_days)
     finally:
@@ -66,7 +80,7 @@ def build_table_within(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     """The same inside the caller's transaction."""
     behind, existing = _behind(name), _columns_of_tables(connection)
     for model in models_in_order():
-        if model.name == name or (model.name in behind and model.schema == "staging"):
+        if model.name == name or (model.name in behind and model.is_view):
             _build(connection, model, (), existing, whole=False)
     return row_count(connection, name)
 
@@ -113,11 +127,11 @@ def _build(
     whole: bool,
 ) -> None:
     target, query = quoted(model.name), model.query
-    if model.schema == "staging":
+    if model.is_view:
         connection.execute(f"CREATE OR REPLACE VIEW {target} AS {query}")
         comment_on(connection, model, "VIEW")
         return
-    wanted = _columns_of(connection, model)
+    wanted = [(column.name, column.type) for column in catalog()[model.name].columns]
     by_day = model.month_column and dict(wanted)[model.month_column] == "DATE"
     if whole or existing.get(model.name) != wanted:
         days = _days_of_all_loads(connection) if by_day else None
@@ -185,15 +199,6 @@ def _days_of_all_loads(connection: duckdb.DuckDBPyConnection) -> Window | None:
     return Window.of_days(first, last) if first and rows > ROWS_AT_ONCE else None
 
 
-def _columns_of(connection: duckdb.DuckDBPyConnection, model: SqlFile) -> Columns:
-    """Names and types of a model's columns; found once in a process, as they follow from the SQL files alone."""
-    if model not in _KNOWN_COLUMNS:
-        connection.execute(f"CREATE TEMP VIEW shape AS {model.query}")
-        _KNOWN_COLUMNS[model] = [(name, kind) for name, kind, *_ in connection.execute("DESCRIBE shape").fetchall()]
-        connection.execute("DROP VIEW shape")
-    return _KNOWN_COLUMNS[model]
-
-
 def _columns_of_tables(connection: duckdb.DuckDBPyConnection) -> Mapping[str, Columns]:
     rows = connection.execute(
         "SELECT schema_name || '.' || table_name, column_name, data_type FROM duckdb_columns() ORDER BY 1, column_index"
@@ -202,16 +207,3 @@ def _columns_of_tables(connection: duckdb.DuckDBPyConnection) -> Mapping[str, Co
     for table, name, kind in rows:
         found.setdefault(table, []).append((name, kind))
     return found
-
-
-def comment_on(connection: duckdb.DuckDBPyConnection, model: SqlFile, kind: str) -> None:
-    """Writes a header's words as the COMMENTs of its TABLE or VIEW."""
-    target, about = quoted(model.name), f"{model.title} Grain: {model.tags['grain']}."
-    connection.execute(f"COMMENT ON {kind} {target} IS {_literal(about)}")
-    for column, text in model.columns.items():
-        connection.execute(f'COMMENT ON COLUMN {target}."{column}" IS {_literal(text)}')
-
-
-def _literal(text: str) -> str:
-    """COMMENT takes no parameters; the text is from our own files."""
-    return "'" + text.replace("'", "''") + "'"

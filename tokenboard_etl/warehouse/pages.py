@@ -31,15 +31,9 @@ _SCHEMA = pa.schema(
 )
 
 
-@contextmanager
-def bounded_memory(connection: duckdb.DuckDBPyConnection, landing: Landing) -> Iterator[None]:
-    """Lets a load take no more memory than its largest page asks for, and a fixed sum; goes around transactions."""
-    largest = max((page.bytes for page in landing.pages), default=0)
-    connection.execute(f"SET memory_limit = '{(MEMORY_BYTES + MEMORY_PER_PAGE * largest) // 1024} KiB'")
-    try:
-        yield
-    finally:
-        connection.execute("RESET memory_limit")
+def memory_for(landing: Landing) -> int:
+    """What its largest page asks for, and a fixed sum; in bytes."""
+    return MEMORY_BYTES + MEMORY_PER_PAGE * max((page.bytes for page in landing.pages), default=0)
 
 
 @contextmanager

@@ -10,8 +10,8 @@ import duckdb
 
 from tokenboard_etl.errors import WarehouseError
 from tokenboard_etl.warehouse.blocks import copy_blocks
+from tokenboard_etl.warehouse.catalog import comment_on
 from tokenboard_etl.warehouse.connection import configure, driver_errors
-from tokenboard_etl.warehouse.models import comment_on
 from tokenboard_etl.warehouse.publications import put_in_place
 from tokenboard_etl.warehouse.sql_files import names_in, quoted, read_sql
 

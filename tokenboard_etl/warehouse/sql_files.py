@@ -5,7 +5,7 @@ A header is the comment block at the top:
     -- Charges: what each tenant owes for each day, account and line item.     (the table's COMMENT)
     -- grain: UTC day x connection x account x API key x line item x source
     -- key: usage_date, connection_id, account_id, api_key_id, line_item, source
-    -- month: usage_date          the column by which it is built month by month; absent: built whole
+    -- month: usage_date          the column by which it is built month by month; absent: built whole (staging: a view)
     -- owner: team:billing
     -- column usage_date: UTC day                                              (the column's COMMENT)
 """
@@ -50,6 +50,11 @@ class SqlFile:
     @property
     def month_column(self) -> str | None:
         return self.tags.get("month")
+
+    @property
+    def is_view(self) -> bool:
+        """Staging is views; what several models would work out again and again is built by month and is a table."""
+        return self.schema == "staging" and self.month_column is None
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,7 @@ from tokenboard_etl.providers.sandbox.state import Sandbox
 TRANSPORT = "sandbox.transport"
 CONTROL = "/_sandbox"
 _JSON = (b"content-type", b"application/json")
+_Change = tuple[tuple[str, ...], Callable[[Any], Any]]
 _TYPED_FIELDS = ("value", "credits_usage", "usage", "total_usage", "input_tokens", "id", "hash", "name")
 
 
@@ -141,18 +143,25 @@ def _malformed(fault: Fault, body: bytes) -> bytes:
     if fault.variant == "text":
         return b"<html><body>upstream connect error</body></html>"
     content = json.loads(body, parse_float=Decimal)
-    _flip_first(content)
+    _change_first(content, *_CHANGES[fault.variant])
     return exact_json(content)
 
 
-def _flip_first(node: Any) -> bool:
-    """Makes the first known field true, in the order the answer is read. Says whether one was found."""
+_CHANGES: Mapping[str, _Change] = {
+    "type": (_TYPED_FIELDS, lambda _: True),
+    "no_key": (("key", "value"), lambda _: ""),
+    "milliseconds": (("created_at",), lambda seconds: seconds * 1000),
+}
+
+
+def _change_first(node: Any, fields: tuple[str, ...], change: Callable[[Any], Any]) -> bool:
+    """Changes the first of these fields, in the order the answer is read. Says whether one was found."""
     if isinstance(node, dict):
         for name, value in node.items():
-            if name in _TYPED_FIELDS and not isinstance(value, dict | list):
-                node[name] = True
+            if name in fields and not isinstance(value, dict | list):
+                node[name] = change(value)
                 return True
-            if _flip_first(value):
+            if _change_first(value, fields, change):
                 return True
         return False
-    return isinstance(node, list) and any(_flip_first(each) for each in node)
+    return isinstance(node, list) and any(_change_first(each, fields, change) for each in node)

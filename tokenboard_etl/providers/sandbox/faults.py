@@ -31,9 +31,10 @@ class Fault:
     """One way to fail.
 
     `status` and `retry_after` (seconds, None for no header) belong to kind status; `delay` (seconds) to slow;
-    `where` (start or body) to reset: before an answer, or in the middle of one; `variant` (text or type) to
-    malformed: no JSON at all, or one field of a wrong type; `hours` to later: a stopped clock has moved on by so
-    much when the answer is made, and with it every figure that is still growing.
+    `where` (start or body) to reset: before an answer, or in the middle of one; `variant` (text, type, no_key or
+    milliseconds) to malformed: no JSON at all, one field of a wrong type, an empty key, a time in the wrong unit;
+    `hours` to later: a stopped clock has moved on by so much when the answer is made, and with it every figure that
+    is still growing.
     """
 
     kind: str

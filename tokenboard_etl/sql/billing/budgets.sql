@@ -134,10 +134,10 @@ SELECT
     figures.estimated_usd,
     CAST(figures.budget_usd - figures.spent_usd AS DECIMAL(38, 18)) AS remaining_usd,
     figures.forecast_usd,
-    max(CASE WHEN figures.spent_usd * 100 >= figures.budget_usd * threshold.threshold_percent THEN threshold.threshold_percent END)
-        AS threshold_reached,
-    max(CASE WHEN figures.forecast_usd * 100 >= figures.budget_usd * threshold.threshold_percent THEN threshold.threshold_percent END)
-        AS threshold_forecast,
+    max(CASE WHEN figures.spent_usd > 0 AND figures.spent_usd * 100 >= figures.budget_usd * threshold.threshold_percent
+        THEN threshold.threshold_percent END) AS threshold_reached,
+    max(CASE WHEN figures.forecast_usd > 0 AND figures.forecast_usd * 100 >= figures.budget_usd * threshold.threshold_percent
+        THEN threshold.threshold_percent END) AS threshold_forecast,
     figures.rule_id AS budget_rule_id
 FROM figures
 JOIN policy.budget_thresholds AS threshold

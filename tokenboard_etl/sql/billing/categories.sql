@@ -1,10 +1,10 @@
--- Which category rule takes what: for everything that has a cost, the first rule of the policy that matches.
+-- Which category rule takes what: for everything that has a cost and that a rule of the policy matches, the first one.
 -- grain: UTC day x connection x account x API key x model
 -- key: usage_date, connection_id, account_id, api_key_id, model
 -- month: usage_date
 -- owner: team:billing
 -- Tokens per request are the day's: (input + output) over requests of the project, key and model. Without usage figures
--- only rules of a key, project or model can match; what none matches is uncategorised.
+-- only rules of a key, project or model can match; what none matches is uncategorised and has no row.
 -- column usage_date: UTC day.
 -- column connection_id: The provider account.
 -- column account_id: Project id or key hash; empty for cost no account explains.
@@ -13,7 +13,7 @@
 -- column tokens: Input and output; NULL without usage figures.
 -- column requests: Model requests; NULL without usage figures.
 -- column category: Kind of operation.
--- column category_rule_id: The rule; NULL where none matches.
+-- column category_rule_id: The rule.
 -- column policy_sha256: The version of the policy the rule is chosen under.
 WITH first_rule AS (
     SELECT
@@ -29,7 +29,7 @@ WITH first_rule AS (
         AND size.account_id = cost.account_id
         AND size.api_key_id = cost.api_key_id
         AND size.model = cost.model
-    LEFT JOIN policy.categories AS rule
+    JOIN policy.categories AS rule
         ON rule.policy_sha256 = cost.policy_sha256
         AND rule.valid_from <= cost.usage_date
         AND (rule.valid_until IS NULL OR cost.usage_date < rule.valid_until)
@@ -48,9 +48,9 @@ SELECT
     used.model,
     used.tokens,
     used.requests,
-    coalesce(rule.category, 'uncategorised') AS category,
+    rule.category,
     rule.rule_id AS category_rule_id,
     used.policy_sha256
 FROM first_rule AS used
-LEFT JOIN policy.categories AS rule
+JOIN policy.categories AS rule
     ON rule.policy_sha256 = used.policy_sha256 AND rule.position = used.position

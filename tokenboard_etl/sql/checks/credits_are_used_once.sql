@@ -1,17 +1,21 @@
--- No credit was used beyond what was granted, and none was given back that was not used.
+-- No credit was used beyond what was granted or by no document, and none was given back that was not used.
 -- severity: blocking
 -- asset: billing.invoices
 -- owner: team:billing
+-- What is given back names what was granted when it was used; the credit may have been raised since.
 WITH running AS (
     SELECT
-        invoice_number, tenant_id, credit_id, granted,
+        invoice_number, tenant_id, credit_id, granted, used,
         sum(used) OVER (
             PARTITION BY tenant_id, credit_id ORDER BY issue_no, invoice_number
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS used_so_far
     FROM billing.credit_uses
 )
-SELECT tenant_id, credit_id, invoice_number, granted, used_so_far
+SELECT running.tenant_id, running.credit_id, running.invoice_number, running.granted, running.used_so_far
 FROM running
-WHERE used_so_far > granted OR used_so_far < 0
+LEFT JOIN billing.documents AS document ON document.invoice_number = running.invoice_number
+WHERE (running.used > 0 AND running.used_so_far > running.granted)
+    OR running.used_so_far < 0
+    OR document.invoice_number IS NULL
 ORDER BY 1, 2

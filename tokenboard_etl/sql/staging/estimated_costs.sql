@@ -1,6 +1,7 @@
 -- What usage is taken to cost on days whose real cost has not arrived. The real cost, also one of zero, takes its place.
 -- grain: UTC day x connection x account x API key x model x priced or not
 -- key: usage_date, connection_id, account_id, api_key_id, line_item, is_priced
+-- month: usage_date
 -- owner: team:billing
 -- OpenAI's tokens are priced by the book; those it has no price for are rows of their own, without an amount. OpenRouter
 -- says in its activity what it deducted; what no key explains stands under account_id ''. Days on which a report was

@@ -1,6 +1,7 @@
 -- What operations are taken to cost where neither the provider nor the price book says: quantity x fallback unit price.
 -- grain: UTC day x tenant x category
 -- key: usage_date, tenant_id, category
+-- month: usage_date
 -- owner: team:billing
 -- Only where a tenant's usage of a category has no price and no other cost of that category is known for the day: what
 -- is known would cover some of the same operations, and they would be counted twice. The row stands at the first of the
@@ -30,13 +31,13 @@ chosen AS (
 without_price AS (
     SELECT
         cost.usage_date, cost.tenant_id, cost.provider, cost.connection_id, cost.account_id, cost.api_key_id,
-        cost.policy_sha256, chosen.category,
+        cost.policy_sha256, coalesce(chosen.category, 'uncategorised') AS category,
         row_number() OVER (
-            PARTITION BY cost.usage_date, cost.tenant_id, chosen.category
+            PARTITION BY cost.usage_date, cost.tenant_id, coalesce(chosen.category, 'uncategorised')
             ORDER BY cost.provider, cost.connection_id, cost.account_id, cost.api_key_id
         ) AS place
     FROM open_cost AS cost
-    JOIN chosen
+    LEFT JOIN chosen
         ON chosen.usage_date = cost.usage_date
         AND chosen.connection_id = cost.connection_id
         AND chosen.account_id = cost.account_id
@@ -53,14 +54,13 @@ known AS (
     FROM without_price AS wanted
     JOIN priced AS cost
         ON cost.usage_date = wanted.usage_date AND cost.tenant_id = wanted.tenant_id
-    JOIN chosen
+    LEFT JOIN chosen
         ON chosen.usage_date = cost.usage_date
         AND chosen.connection_id = cost.connection_id
         AND chosen.account_id = cost.account_id
         AND chosen.api_key_id = cost.api_key_id
         AND chosen.model IS NOT DISTINCT FROM cost.model
-        AND chosen.category = wanted.category
-    WHERE wanted.place = 1
+    WHERE wanted.place = 1 AND coalesce(chosen.category, 'uncategorised') = wanted.category
 ),
 unpriced AS (
     SELECT wanted.*

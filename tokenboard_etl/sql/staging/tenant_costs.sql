@@ -20,8 +20,8 @@
 -- column load_id: The load that brought the cost; NULL for what no provider said.
 SELECT
     cost.usage_date, cost.tenant_id, cost.provider, cost.connection_id, cost.account_id, cost.api_key_id, cost.line_item,
-    cost.model, chosen.category, cost.quantity, cost.quantity_unit, cost.cost_usd, cost.source, cost.policy_sha256,
-    cost.load_id
+    cost.model, coalesce(chosen.category, 'uncategorised') AS category, cost.quantity, cost.quantity_unit, cost.cost_usd,
+    cost.source, cost.policy_sha256, cost.load_id
 FROM staging.bound_costs AS cost
 LEFT JOIN billing.categories AS chosen
     ON chosen.usage_date = cost.usage_date

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tokenboard_etl.errors import ProvisioningPending
 from tokenboard_etl.tenants.provisioning.orders import Order, retire_key, usable_keys
 from tokenboard_etl.tenants.provisioning.saga import Saga
 from tokenboard_etl.warehouse.connection import transaction
@@ -14,6 +15,7 @@ async def suspend(saga: Saga) -> Order:
         if key.key_id == saga.order.replaces_key_id:
             await saga.drop(key)
     await saga.pause()
+    _refuse_elsewhere(saga)
     return saga.finish()
 
 
@@ -25,4 +27,15 @@ async def offboard(saga: Saga) -> Order:
         saga.forget({key.key_id})
         with transaction(saga.means.warehouse):
             retire_key(saga.means.warehouse, key, saga.means.now())
+    _refuse_elsewhere(saga)
     return saga.finish()
+
+
+def _refuse_elsewhere(saga: Saga) -> None:
+    """An order is done with one connection; what the tenant has on another one is for a person to stop."""
+    if left := [each for each in saga.elsewhere() if each.is_in_use]:
+        where = ", ".join(f"{each.account_id} on {each.connection_id}" for each in left)
+        raise ProvisioningPending(
+            f"{saga.tenant.tenant_id} can still spend with {where}, out of reach of {saga.exchange.connection_id}. "
+            "Stop it at the provider; once a night has seen that, run `tokenboard provision --pending`."
+        )

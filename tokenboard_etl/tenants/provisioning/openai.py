@@ -19,7 +19,7 @@ from tokenboard_etl.tenants.audit import Unresolved
 from tokenboard_etl.tenants.provisioning.means import Found
 from tokenboard_etl.tenants.provisioning.orders import IssuedKey, usable_keys
 from tokenboard_etl.tenants.provisioning.saga import Saga, log
-from tokenboard_etl.tenants.provisioning.standing import bound_accounts, deleted_accounts
+from tokenboard_etl.tenants.provisioning.standing import deleted_accounts
 from tokenboard_etl.warehouse.connection import transaction
 
 ACCOUNT_NAME = "default"
@@ -144,8 +144,7 @@ class OpenAISaga(Saga):
 
     def _project_ids(self) -> list[str]:
         """The project that was made for the tenant and those that are bound to it."""
-        bound = bound_accounts(self.means.warehouse, self.order, utc_day(self.means.now()))
-        return sorted({*bound, *([self.order.project_id] if self.order.project_id else [])})
+        return sorted({*self.bound(), *([self.order.project_id] if self.order.project_id else [])})
 
     def _issued(self, account_id: str, key_id: str | None) -> IssuedKey | None:
         if key_id is None:

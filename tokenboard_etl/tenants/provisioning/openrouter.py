@@ -16,7 +16,7 @@ from tokenboard_etl.tenants.audit import Unresolved
 from tokenboard_etl.tenants.provisioning.means import Found
 from tokenboard_etl.tenants.provisioning.orders import IssuedKey, usable_keys
 from tokenboard_etl.tenants.provisioning.saga import Saga
-from tokenboard_etl.tenants.provisioning.standing import bound_accounts, suspended_keys
+from tokenboard_etl.tenants.provisioning.standing import suspended_keys
 
 
 class OpenRouterSaga(Saga):
@@ -113,8 +113,7 @@ class OpenRouterSaga(Saga):
                 "SELECT key_id FROM registry.keys WHERE provider = 'openrouter' AND retired_at IS NOT NULL"
             ).fetchall()
         }
-        bound = bound_accounts(self.means.warehouse, self.order, utc_day(self.means.now()))
-        return sorted(made | set(bound) - retired)
+        return sorted(made | set(self.bound()) - retired)
 
     async def _switch(self, action: str, key_id: str, *, disabled: bool) -> None:
         """One that is gone already cannot be used either."""

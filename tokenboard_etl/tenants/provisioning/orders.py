@@ -84,8 +84,11 @@ def change_order(warehouse: duckdb.DuckDBPyConnection, order: Order, now: dateti
 
 
 def request_limit(warehouse: duckdb.DuckDBPyConnection, tenant_id: str, limit_usd: Decimal, now: datetime) -> int:
-    """From now on the tenant is to have this limit at each provider; returns at how many."""
-    wanted = orders(warehouse, tenant_id)
+    """From now on the tenant is to have this limit at each provider; returns at how many.
+
+    Where its accounts were there before us, none is set.
+    """
+    wanted = [order for order in orders(warehouse, tenant_id) if _is_ours(warehouse, order)]
     with transaction(warehouse):
         for order in wanted:
             change_order(warehouse, order, now, limit_usd=limit_usd, state=PENDING, reason="its limit is to be changed")
@@ -95,9 +98,9 @@ def request_limit(warehouse: duckdb.DuckDBPyConnection, tenant_id: str, limit_us
 def request_rotation(warehouse: duckdb.DuckDBPyConnection, tenant_id: str, now: datetime) -> int:
     """From now on the tenant is to have another key at each provider; returns at how many.
 
-    A rotation that was begun is gone on with, not begun again.
+    A rotation that was begun is gone on with, not begun again. A key that was there before us is left alone.
     """
-    wanted = orders(warehouse, tenant_id)
+    wanted = [order for order in orders(warehouse, tenant_id) if _is_ours(warehouse, order)]
     with transaction(warehouse):
         for order in wanted:
             key = live_key(warehouse, order)
@@ -145,6 +148,11 @@ def retire_key(warehouse: duckdb.DuckDBPyConnection, key: IssuedKey, now: dateti
         "UPDATE registry.keys SET retired_at = $3 WHERE provider = $1 AND key_id = $2",
         [key.provider, key.key_id, now],
     )
+
+
+def _is_ours(warehouse: duckdb.DuckDBPyConnection, order: Order) -> bool:
+    """Whether a key was made here, or is still to be."""
+    return order.state == PENDING or live_key(warehouse, order) is not None
 
 
 def _values(order: Order) -> list[object]:

@@ -116,7 +116,9 @@ def _register(
     known = {tenant.tenant_id: tenant for tenant in tenants(warehouse)}
     same = next((each for each in known.values() if name_key(each.name) == name_key(name)), None)
     if same is not None:
-        if continues and same.status == ACTIVE and orders(warehouse, same.tenant_id, PENDING):
+        pending = orders(warehouse, same.tenant_id, PENDING)
+        if continues and same.status == ACTIVE and pending:
+            _refuse_other_limit(registration, pending)
             return same.tenant_id
         raise RegistryError(
             f"The name {name!r} belongs to the tenant {same.tenant_id} ({same.name!r}) already; nothing was made."
@@ -132,7 +134,7 @@ def _register(
         tax_id=registration.tax_id,
     )
     save_tenant(warehouse, tenant, known, now)
-    for provider in registration.providers:
+    for provider in dict.fromkeys(registration.providers):
         place_order(warehouse, Order(tenant.tenant_id, provider, limit_usd=registration.limit_usd), now)
     return tenant.tenant_id
 
@@ -144,10 +146,21 @@ def _register_file(
     imported = read_tenants(warehouse, path, now, required=("name",))
     for tenant_id, limit_usd in imported.limits_usd.items():
         has = _providers_of(warehouse, tenant_id)
-        for provider in providers:
+        for provider in dict.fromkeys(providers):
             if provider not in has:
                 place_order(warehouse, Order(tenant_id, provider, limit_usd=limit_usd), now)
     return list(imported.limits_usd)
+
+
+def _refuse_other_limit(registration: Registration, pending: Sequence[Order]) -> None:
+    """A limit that is asked for is never left out: what is pending has its own."""
+    wanted = registration.limit_usd
+    other = next((each for each in pending if wanted not in (None, each.limit_usd)), None)
+    if other is not None:
+        has = "no limit" if other.limit_usd is None else f"a limit of {other.limit_usd:.2f} USD"
+        raise RegistryError(
+            f"{other.tenant_id} is pending with {has}; `tokenboard tenants limit {other.tenant_id} USD` sets another."
+        )
 
 
 def _refuse_other_providers(providers: Collection[str]) -> None:

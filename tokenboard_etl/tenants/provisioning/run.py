@@ -95,11 +95,15 @@ async def _complete_all(settings: Settings, tenant_ids: Sequence[str]) -> list[O
 
 
 class Provisioning:
-    """Provisions one tenant after the other. What a provider refused for one is not asked of it for the next."""
+    """Provisions one tenant after the other. A key that a provider refused for one is not tried for the next.
+
+    Nor is a provider that gave no answer for two in a row; for one alone, the cause may be that tenant's.
+    """
 
     def __init__(self, settings: Settings, known: Mapping[str, Exchange]) -> None:
         self._settings, self._known = settings, known
         self._given_up = dict[str, str]()
+        self._unanswered = set[str]()
 
     async def provision(self, warehouse: duckdb.DuckDBPyConnection, tenant_id: str) -> list[Order]:
         """Completes what is pending for a tenant; returns its orders as they are then.
@@ -114,10 +118,14 @@ class Provisioning:
         for order in orders(warehouse, tenant_id, PENDING):
             try:
                 await self._complete(means, tenant, order)
+                self._unanswered.discard(order.provider)
                 log.info("%s has what it is to have at %s", tenant_id, order.provider)
             except (ProviderError, KeyRefused, ProvisioningPending, RegistryError) as error:
-                if isinstance(error, ProviderUnavailable | KeyRefused):
+                no_answer = isinstance(error, ProviderUnavailable)
+                if isinstance(error, KeyRefused) or (no_answer and order.provider in self._unanswered):
                     self._given_up[order.provider] = words_of(error)
+                if no_answer:
+                    self._unanswered.add(order.provider)
                 left = next(each for each in orders(warehouse, tenant_id) if each.provider == order.provider)
                 stay_pending(warehouse, left, words_of(error), means.now())
                 log.warning("%s stays pending at %s: %s", tenant_id, order.provider, words_of(error))

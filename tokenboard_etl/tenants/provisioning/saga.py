@@ -32,7 +32,7 @@ from tokenboard_etl.tenants.provisioning.orders import (
     retire_key,
     usable_keys,
 )
-from tokenboard_etl.tenants.provisioning.standing import is_adopted
+from tokenboard_etl.tenants.provisioning.standing import Elsewhere, accounts_elsewhere, bound_accounts, is_adopted
 from tokenboard_etl.tenants.registry import Binding, Tenant, bind, rerate_open_months
 from tokenboard_etl.tenants.tenant_keys import delete_key, read_key, store_key, stored_key_ids
 from tokenboard_etl.tenants.vault import change_vault, read_vault
@@ -63,7 +63,7 @@ class Saga(ABC):
         """Makes what is missing, sets what differs, retires what was replaced. Returns the order, ready."""
         await self.reopen()
         if is_adopted(self.means.warehouse, self.order, utc_day(self.means.now())):
-            return self.finish()
+            return self._leave_alone()
         await self.prepare()
         key = live_key(self.means.warehouse, self.order)
         if key is None:
@@ -79,6 +79,18 @@ class Saga(ABC):
             self.audit.settle(self.tenant.tenant_id, self.order.provider)
             self.change_order(state=READY, reason=None, replaces_key_id=None)
         return self.order
+
+    def _leave_alone(self) -> Order:
+        """The accounts were there before us: no key and no limit of theirs is ours, and none is said to be."""
+        if self.order.limit_usd is not None:
+            log.warning(
+                "%s has accounts at %s that were not made here, so no limit was set there",
+                self.tenant.tenant_id,
+                self.order.provider,
+            )
+            with transaction(self.means.warehouse):
+                self.change_order(limit_usd=None)
+        return self.finish()
 
     @abstractmethod
     async def prepare(self) -> None:
@@ -178,6 +190,17 @@ class Saga(ABC):
                     raise
                 log.warning("the answer to %r was lost, so it is looked into: %s", action, words_of(error))
         raise AssertionError("unreachable")
+
+    def bound(self) -> list[str]:
+        """Accounts whose spend is the tenant's today, without those that stand on another connection."""
+        today = utc_day(self.means.now())
+        elsewhere = {each.account_id for each in self.elsewhere()}
+        return [each for each in bound_accounts(self.means.warehouse, self.order, today) if each not in elsewhere]
+
+    def elsewhere(self) -> list[Elsewhere]:
+        """The tenant's accounts that this connection's key does not reach."""
+        today = utc_day(self.means.now())
+        return accounts_elsewhere(self.means.warehouse, self.order, self.exchange.connection_id, today)
 
     def done(self, number: int, object_id: str | None = None) -> None:
         """Notes that an action succeeded, within the caller's transaction."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import duckdb
@@ -60,6 +60,44 @@ def bound_accounts(warehouse: duckdb.DuckDBPyConnection, order: Order, today: da
         [order.tenant_id, order.provider, today],
     ).fetchall()
     return [account_id for (account_id,) in rows]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A tenant's account that another connection lists than the one its order is done with."""
+
+    connection_id: str
+    account_id: str
+    is_in_use: bool
+
+
+def accounts_elsewhere(
+    warehouse: duckdb.DuckDBPyConnection, order: Order, connection_id: str, today: date
+) -> list[Elsewhere]:
+    """Accounts bound to the tenant that `connection_id` has no list of, as of the newest list that has them."""
+    rows = warehouse.execute(
+        """
+        WITH listed AS (
+            SELECT
+                connection_id, 'openai' AS provider, project_id AS account_id, archived_at IS NULL AS is_in_use,
+                rank() OVER (PARTITION BY connection_id ORDER BY snapshot_date DESC) AS age
+            FROM raw.openai_projects
+            UNION ALL
+            SELECT
+                connection_id, 'openrouter', key_hash, NOT disabled,
+                rank() OVER (PARTITION BY connection_id ORDER BY snapshot_date DESC)
+            FROM raw.openrouter_keys
+        )
+        SELECT DISTINCT connection_id, account_id, is_in_use FROM listed
+        WHERE provider = $1 AND age = 1 AND account_id NOT IN (
+            SELECT account_id FROM listed WHERE connection_id = $2
+        )
+        ORDER BY connection_id, account_id
+        """,
+        [order.provider, connection_id],
+    ).fetchall()
+    bound = bound_accounts(warehouse, order, today)
+    return [Elsewhere(*row) for row in rows if row[1] in bound]
 
 
 def is_adopted(warehouse: duckdb.DuckDBPyConnection, order: Order, today: date) -> bool:
