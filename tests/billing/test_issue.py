@@ -21,6 +21,7 @@ from tokenboard_etl.errors import CheckFailed, ConfigurationError, WrongUse
 from tokenboard_etl.periods import Month
 from tokenboard_etl.rendering.invoices import render_invoice
 from tokenboard_etl.tenants.registry import Tenant, save_tenant
+from tokenboard_etl.warehouse.checks import all_checks, run_checks
 from tokenboard_etl.warehouse.connection import open_warehouse
 from tokenboard_etl.warehouse.models import build_models
 
@@ -93,6 +94,23 @@ def test_numbers_have_no_gap_and_follow_the_tenants_by_id(warehouse: duckdb.Duck
     close_month(warehouse, MAY, NOW, render_invoice)
     numbers = warehouse.execute("SELECT invoice_number, tenant_id FROM billing.invoices ORDER BY 1").fetchall()
     assert numbers == [("INV-2026-00001", "b"), ("INV-2026-00002", "a")]
+
+
+def test_the_newest_document_cannot_be_removed_unseen(warehouse: duckdb.DuckDBPyConnection) -> None:
+    """Its number leaves no gap, but what rested on it is left."""
+    (check,) = [each for each in all_checks() if each.name == "documents_are_whole"]
+    plant(warehouse, {"a": [Decimal(1)]})
+    close_month(warehouse, MAY, NOW, render_invoice)
+
+    def found() -> int:
+        (finding,) = run_checks(warehouse, [check])
+        return finding.violations
+
+    assert found() == 0
+    warehouse.execute("DELETE FROM billing.documents")
+    assert found() == 2
+    warehouse.execute("DELETE FROM billing.invoice_lines")
+    assert found() == 1
 
 
 def test_a_failure_while_rendering_issues_nothing_and_uses_no_number(warehouse: duckdb.DuckDBPyConnection) -> None:
