@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tokenboard_etl.extraction.shares import due
 from tokenboard_etl.providers.openai_entities import Project
+from tokenboard_etl.providers.openai_lists import LAST_SECOND
 
 LONG_AGO = date(2024, 1, 1)
 
@@ -50,6 +51,6 @@ def test_a_new_project_is_read_in_its_first_nights_whatever_its_turn(age_days: i
     assert (new in due([*others, new], today)) is read
 
 
-def test_no_projects_are_no_work_and_a_creation_beyond_the_calendar_harms_nothing() -> None:
+def test_no_projects_are_no_work_and_the_last_second_of_the_calendar_harms_nothing() -> None:
     assert due([], LONG_AGO) == []
-    assert len(due([Project(id="p", created_at=10**30)], LONG_AGO)) == 1
+    assert len(due([Project(id="p", created_at=LAST_SECOND)], LONG_AGO)) == 1
