@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -21,6 +20,7 @@ import duckdb
 import pytest
 
 from assets.run import run_month_close
+from tests.commands import tokenboard
 from tokenboard_etl.closing import republish
 from tokenboard_etl.connections import connections
 from tokenboard_etl.extraction import Failure, Undertaking, extract_all, reports_of
@@ -68,7 +68,6 @@ class Spent:
         return self.cost_usd * (0 if self.tenant_id == "unallocated" else MULTIPLIERS[self.provider])
 
 
-SCRIPT = Path(sys.executable).parent / "tokenboard"
 TREE = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
 """The script of the environment, and the code of this checkout."""
 
@@ -189,7 +188,6 @@ def run(world_home: Path, tmp_path: Path) -> Run:
 
     def run(*arguments: str, home: Path = world_home, **more: str) -> subprocess.CompletedProcess[str]:
         env = {**TREE, "HOME": str(tmp_path), "TOKENBOARD_HOME": str(home), "COLUMNS": "60", **more}
-        command = [str(SCRIPT), *arguments]
-        return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        return tokenboard(*arguments, env=env, cwd=tmp_path)
 
     return run

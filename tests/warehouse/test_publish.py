@@ -93,7 +93,7 @@ def readers(path: Path) -> Iterator[list[subprocess.Popen[str]]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("publications", [15, pytest.param(50, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("publications", [5, pytest.param(50, marks=pytest.mark.chaos)])
 def test_readers_never_meet_an_error_or_a_mixed_result_while_it_is_replaced(
     warehouse: duckdb.DuckDBPyConnection, published: Path, tmp_path: Path, publications: int
 ) -> None:
