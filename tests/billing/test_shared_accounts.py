@@ -37,6 +37,7 @@ BOUND = [
     Binding("after", "openai", "project", "proj_moved", HANDED_OVER),
     Binding("before", "openai", "project", "proj_unseen", JAN, HANDED_OVER),
     Binding("after", "openai", "project", "proj_unseen", HANDED_OVER),
+    Binding("before", "openai", "project", "proj_left", JAN, HANDED_OVER),
 ]
 NAMED = {
     ("proj_host", None): [(date(2026, 4, 1), "Host Inc"), (date(2026, 5, 20), "Host Group")],
@@ -44,8 +45,10 @@ NAMED = {
         (date(2026, 4, 1), "Before Inc"),
         (HANDED_OVER, "Before and gone"),
         (date(2026, 6, 2), "After Ltd"),
+        (date(2026, 6, 10), "After Group"),
     ],
     ("proj_unseen", None): [(date(2026, 6, 2), "whoever named it")],
+    ("proj_left", None): [(date(2026, 6, 2), "kept for somebody")],
     ("key_host", "proj_host"): [(date(2026, 4, 1), "the host's key")],
     ("key_guest", "proj_host"): [(date(2026, 4, 12), "the guest's key")],
     ("key_late", "proj_host"): [(date(2026, 4, 12), "a key of the host then")],
@@ -61,6 +64,7 @@ SPENT = [
     ("proj_host", ""),
     ("proj_moved", "key_moved"),
     ("proj_unseen", ""),
+    ("proj_left", ""),
     ("proj_pool", "key_shared"),
 ]
 
@@ -134,7 +138,11 @@ def test_each_is_told_its_own_accounts_by_names_that_are_its_own(months: duckdb.
         ("key_late", "key_late"): 2 * day,
         ("key_shared", "in the pool"): 4 * day,
     }
-    assert told(may["before"]) == {("proj_moved", "Before Inc"): 2 * day, ("proj_unseen", "proj_unseen"): 2 * day}
+    assert told(may["before"]) == {
+        ("proj_moved", "Before Inc"): 2 * day,
+        ("proj_unseen", "proj_unseen"): 2 * day,
+        ("proj_left", "proj_left"): 2 * day,
+    }
     assert told(may["after"]) == {("proj_moved", "After Ltd"): 2 * day, ("proj_unseen", "proj_unseen"): 2 * day}
     june = close(months, JUNE, LATER)
     assert told(june["after"]) == {("proj_moved", "After Ltd"): day, ("proj_unseen", "proj_unseen"): day}

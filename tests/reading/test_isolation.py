@@ -198,3 +198,13 @@ def test_neither_cost_nor_margin_is_in_it(
     assert known.secret & mine.exact == set()
     assert (cents(known.secret) - cents(known.billed)) & mine.cents == set()
     assert re.findall(r"cost_usd|margin|markup|multiplier|\bcost\b", mine.text, re.IGNORECASE) == []
+
+
+@pytest.mark.parametrize("tenant_id", TENANTS)
+def test_nobody_of_ours_and_nothing_that_tenants_share_is_in_it(papers: dict[str, Papers], tenant_id: str) -> None:
+    """Members of the organization, who own keys; the organization, the workspaces of OpenRouter."""
+    world = World()
+    ours = {word for each in world.organizations for person in each.people for word in (person.id, person.email)}
+    ours |= {org.id for org in world.organizations} | {org.name for org in world.organizations}
+    ours |= {workspace.id for workspace in world.account.workspaces}
+    assert [word for word in ours if word in papers[tenant_id].text or word.encode() in papers[tenant_id].raw] == []

@@ -38,7 +38,7 @@ import duckdb
 
 os.nice(19)
 print("ready", flush=True)
-while not select.select([sys.stdin], [], [], 0.1)[0]:
+while not select.select([sys.stdin], [], [], float(sys.argv[2]))[0]:
     with duckdb.connect(sys.argv[1], read_only=True) as published:
         published.execute("SET threads = 1")
         tenants = published.execute("SELECT count(*) FROM registry.tenants").fetchall()[0][0]
@@ -79,10 +79,10 @@ def warehouse(tmp_path: Path, published: Path) -> Iterator[duckdb.DuckDBPyConnec
 
 
 @contextmanager
-def readers(path: Path) -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that open the file and ask it, several times a second, until the block ends."""
+def readers(path: Path, every_seconds: float) -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that open the file and ask it again and again until the block ends."""
     pipe = subprocess.PIPE
-    command = [sys.executable, "-c", READER, str(path)]
+    command = [sys.executable, "-c", READER, str(path), str(every_seconds)]
     started = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(READERS)]
     try:
         for process in started:
@@ -106,7 +106,7 @@ def test_readers_never_meet_an_error_or_a_mixed_result_while_it_is_replaced(
         register(warehouse, number)
         publish(warehouse, tmp_path / "warehouse.duckdb", published)
 
-    publish_under_readers(published, publish_with, publications=10)
+    publish_under_readers(published, publish_with, publications=10, every_seconds=0.1)
 
 
 @pytest.mark.chaos
@@ -122,15 +122,17 @@ def test_readers_never_meet_an_error_or_a_mixed_result_in_fifty_nights(tmp_path:
             run_nightly(home, Window.of_days(day, day), instance)
 
         live_through(0)
-        publish_under_readers(home.published_path, live_through, NIGHTS)
+        publish_under_readers(home.published_path, live_through, NIGHTS, every_seconds=0.5)
     with duckdb.connect(home.published_path, read_only=True) as connection:
         days = "SELECT count(DISTINCT usage_date) FROM billing.charges WHERE source = 'provider'"
         assert connection.execute(days).fetchall() == [(NIGHTS + 1,)]
 
 
-def publish_under_readers(published: Path, publish_with: Callable[[int], None], publications: int) -> None:
+def publish_under_readers(
+    published: Path, publish_with: Callable[[int], None], publications: int, every_seconds: float
+) -> None:
     """Publishes with one tenant more each time, from 1, under readers; nobody is mistaken, and all see it go on."""
-    with readers(published) as processes:
+    with readers(published, every_seconds) as processes:
         told: list[list[Seen]] = [[] for _ in processes]
         for number in range(1, publications + 1):
             publish_with(number)
