@@ -7,7 +7,7 @@
 -- column tenant_id: Tenant; unallocated spend has no invoice.
 -- column provider: openai or openrouter.
 -- column account_id: Project id or key hash.
--- column line_item: The provider's line item or model.
+-- column line_item: The provider's line item or model; estimates that are invoiced are items of their own and say so.
 -- column margin_rule_id: The rule that set the price.
 -- column quantity: How much, in unit; NULL where units differ or the provider does not say.
 -- column unit: Unit of the quantity.
@@ -18,12 +18,12 @@ SELECT
     tenant_id,
     provider,
     account_id,
-    line_item,
+    invoice_item AS line_item,
     margin_rule_id,
     CASE WHEN min(coalesce(quantity_unit, '')) = max(coalesce(quantity_unit, '')) THEN sum(quantity) END AS quantity,
     CASE WHEN min(coalesce(quantity_unit, '')) = max(coalesce(quantity_unit, '')) THEN max(quantity_unit) END AS unit,
     sum(cost_usd) AS cost_usd,
     sum(billed_usd) AS billed_exact
 FROM billing.charges
-WHERE tenant_id <> 'unallocated' AND source = 'provider'
+WHERE invoice_item IS NOT NULL
 GROUP BY 1, 2, 3, 4, 5, 6
