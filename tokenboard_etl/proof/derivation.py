@@ -48,8 +48,8 @@ def landings_of(evidence: Evidence, root: Path) -> tuple[list[tuple[Share, Landi
         except LandingDamaged as error:
             altered.append(f"A landing was altered: {error}")
             continue
-        if not _is_of(landing, share):
-            altered.append(f"The manifest of the landing {folder} was altered: it names another load or provider.")
+        if share.manifest_sha256 not in (None, landing.manifest_sha256) or not _is_of(landing, share):
+            altered.append(f"The manifest of the landing {folder} was altered: it is not that which was loaded.")
         if landing.sha256 != share.sha256:
             altered.append(f"The landing {folder} was altered: its bodies are not those the document rests on.")
         found.append((share, landing))
@@ -91,6 +91,7 @@ def fill(
         copy_rows(scratch, kept, f"billing.{table}", earlier, evidence.issue_no)
     for share, landing in landings:
         _stage(scratch, share, landing)
+        _record_days(scratch, share, landing)
     build_with_sources(scratch, "billing.invoice_drafts")
     if registry_checksum(scratch) != evidence.registry_sha256:
         return [f"The registry's bindings {evidence.registry_sha256[:12]} were altered (registry.binding_versions)."]
@@ -137,6 +138,22 @@ def earlier_documents(scratch: duckdb.DuckDBPyConnection, tenant_id: str) -> Ite
         yield issued_document(scratch, number), rows_sha256
 
 
+def uses_of_nobody(scratch: duckdb.DuckDBPyConnection, tenant_id: str) -> list[tuple[str, str]]:
+    """Number and credit of uses that lessen a credit of the tenant's and stand on no document of it."""
+    return scratch.execute(
+        """
+        SELECT entry.invoice_number, entry.credit_id FROM billing.credit_uses AS entry
+        WHERE entry.tenant_id = $1 AND NOT EXISTS (
+            SELECT 1 FROM billing.documents AS document
+            WHERE document.invoice_number = entry.invoice_number
+                AND document.issue_no = entry.issue_no
+                AND document.tenant_id = entry.tenant_id)
+        ORDER BY ALL
+        """,
+        [tenant_id],
+    ).fetchall()
+
+
 def copy_rows(
     scratch: duckdb.DuckDBPyConnection, kept: duckdb.DuckDBPyConnection, table: str, query: str, *values: object
 ) -> None:
@@ -165,3 +182,19 @@ def _stage(scratch: duckdb.DuckDBPyConnection, share: Share, landing: Landing) -
         stage(scratch, raw_table(landing.provider, share.report), landing, "usage_date", share.days)
         if share.of_gone_keys:
             leave_gone_keys(scratch, landing, share.days)
+
+
+def _record_days(scratch: duckdb.DuckDBPyConnection, share: Share, landing: Landing) -> None:
+    """Which days were read: what was not is estimated, and read and empty is not the same."""
+    scratch.execute(
+        "INSERT INTO ops.load_days SELECT $1, $2, $3, $4, unnest($5::DATE[]), $6, $7, 0, NULL",
+        [
+            share.load_id,
+            share.connection_id,
+            landing.provider,
+            share.report,
+            list(share.days),
+            landing.started_at,
+            landing.finished_at,
+        ],
+    )

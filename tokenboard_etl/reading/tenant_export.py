@@ -41,9 +41,9 @@ _TABLES = {
     """,
     "days": """
         SELECT
-            usage_date, provider, billed_account_id AS account_id, api_key_id, line_item, model, category, quantity,
-            quantity_unit, billed_usd
-        FROM billing.charges WHERE tenant_id = $1 AND source = 'provider'
+            usage_date, provider, billed_account_id AS account_id, api_key_id, invoice_item AS line_item, model,
+            category, quantity, quantity_unit, billed_usd
+        FROM billing.charges WHERE tenant_id = $1 AND invoice_item IS NOT NULL
         ORDER BY usage_date, provider, account_id, api_key_id, line_item
     """,
 }
