@@ -14,6 +14,7 @@ import duckdb
 
 from tokenboard_etl.billing.evidence import evidence_checksum
 from tokenboard_etl.billing.kept_states import checksum_of
+from tokenboard_etl.billing.known_operations import OPERATIONS, operations_checksum
 from tokenboard_etl.errors import CheckFailed
 
 
@@ -37,6 +38,7 @@ class Share:
 class Evidence:
     """What an issuing transaction rested on. `states` has tables as they were then, `policies` versions by checksum.
 
+    `with_operations`: what applications had told of the month by then counts, for it is in the documents' appendices.
     `altered` says in sentences what is not as it was recorded.
     """
 
@@ -50,6 +52,7 @@ class Evidence:
     states: Mapping[str, str]
     policies: Mapping[str, str]
     shares: tuple[Share, ...]
+    with_operations: bool
     altered: tuple[str, ...]
 
     @property
@@ -79,6 +82,7 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
             "checksum, every night."
         )
     states = _states(kept, issue_no)
+    operations_sha256, _ = states.pop(OPERATIONS, (None, ""))
     policies = _policies(kept, {policy_sha256, *_of_closed_months(states)})
     altered = []
     if evidence_checksum(kept, issue_no, facts) != sealed_as:
@@ -96,6 +100,8 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
         for sha256, content in policies.items()
         if hashlib.sha256(content.encode()).hexdigest() != sha256
     ]
+    if operations_sha256 not in (None, operations_checksum(kept, issue_no, month)):
+        altered.append(f"The operations of {month} that were known then were altered ({OPERATIONS}).")
     return Evidence(
         issue_no,
         month,
@@ -107,6 +113,7 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
         {table: content for table, (_, content) in states.items()},
         policies,
         tuple(_shares(kept, issue_no)),
+        operations_sha256 is not None,
         tuple(altered),
     )
 
