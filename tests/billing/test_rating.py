@@ -50,7 +50,7 @@ def plant(connection: duckdb.DuckDBPyConnection) -> None:
         """
         INSERT INTO ops.loads
         SELECT report, provider, provider, report, DATE '2026-05-01', DATE '2026-07-01', $1, $1, 1, 1, 1, 'x', 0,
-            'loaded', NULL, NULL, NULL
+            'loaded', NULL, NULL, NULL, NULL
         FROM (VALUES ('openai', 'costs'), ('openai', 'costs_total'), ('openrouter', 'analytics'),
             ('openrouter', 'analytics_total')) AS known(provider, report)
         """,

@@ -17,8 +17,6 @@ from tokenboard_etl.billing.restated import months_to_correct
 from tokenboard_etl.errors import PolicyError
 from tokenboard_etl.periods import Month
 
-NAMES = "SELECT provider, account_id, max(name) AS name FROM staging.account_names GROUP BY provider, account_id"
-
 
 @dataclass(frozen=True)
 class _Tenant:
@@ -88,16 +86,15 @@ def _tenants(connection: duckdb.DuckDBPyConnection, month: Month, tenant_id: str
 
 def _rated(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, list[RatedLine]]:
     rows = connection.execute(
-        f"""
-        WITH names AS ({NAMES})
+        """
         SELECT
             draft.tenant_id, draft.provider, draft.account_id, draft.line_item, draft.margin_rule_id,
-            coalesce(names.name, draft.account_id) AS account_name, draft.quantity, draft.unit, draft.billed_exact
+            called.name, draft.quantity, draft.unit, draft.billed_exact
         FROM billing.invoice_drafts AS draft
-        LEFT JOIN names ON names.provider = draft.provider AND names.account_id = draft.account_id
+        JOIN staging.line_names AS called USING (month, tenant_id, provider, account_id)
         WHERE draft.month = $1
-        ORDER BY draft.tenant_id, draft.provider, account_name, draft.account_id, draft.line_item, draft.margin_rule_id
-        """,  # noqa: S608 - our own text
+        ORDER BY draft.tenant_id, draft.provider, called.name, draft.account_id, draft.line_item, draft.margin_rule_id
+        """,
         [str(month)],
     ).fetchall()
     found: dict[str, list[RatedLine]] = defaultdict(list)
@@ -110,22 +107,35 @@ def _parts(connection: duckdb.DuckDBPyConnection, month: Month, tenant_id: str |
     """Each tenant's usage by category, and by job; the largest first."""
     rows = connection.execute(
         """
-        WITH parts AS (
+        WITH estimates AS (  -- those that are invoiced; they are spread over no operations
+            SELECT tenant_id, category, billed_usd FROM billing.charges
+            WHERE invoice_item IS NOT NULL AND source <> 'provider' AND usage_date >= $start AND usage_date < $end
+        ),
+        parts AS (
             SELECT
                 tenant_id, 'category' AS part, category AS key, NULL AS title, NULL AS cvs, NULL AS questions,
                 NULL AS minutes, billed_usd AS billed_exact
             FROM billing.category_costs WHERE month = $month AND billed_usd <> 0
+            UNION ALL
+            SELECT tenant_id, 'category', category, NULL, NULL, NULL, NULL, billed_usd FROM estimates
             UNION ALL
             SELECT
                 tenant_id, CASE WHEN part = 'rest' THEN 'rest' WHEN job_id = '' THEN 'no_job' ELSE 'job' END, job_id,
                 job_title, CASE WHEN part <> 'rest' THEN cvs END, CASE WHEN part <> 'rest' THEN questions END,
                 CASE WHEN part <> 'rest' THEN minutes END, total_billed_usd
             FROM billing.job_costs WHERE month = $month
+            UNION ALL
+            SELECT tenant_id, 'rest', '', NULL, NULL, NULL, NULL, billed_usd FROM estimates
         )
-        SELECT * FROM parts WHERE $tenant::VARCHAR IS NULL OR tenant_id = $tenant
+        SELECT
+            tenant_id, part, key, max(title) AS title, sum(cvs) AS cvs, sum(questions) AS questions,
+            sum(minutes) AS minutes, sum(billed_exact) AS billed_exact
+        FROM parts
+        WHERE $tenant::VARCHAR IS NULL OR tenant_id = $tenant
+        GROUP BY tenant_id, part, key
         ORDER BY tenant_id, part, part = 'category' AND key = 'uncategorised', billed_exact DESC, key
         """,
-        {"month": str(month), "tenant": tenant_id},
+        {"month": str(month), "tenant": tenant_id, "start": month.window.start, "end": month.window.end},
     ).fetchall()
     found: dict[str, list[UsagePart]] = defaultdict(list)
     for tenant, *part in rows:

@@ -36,19 +36,19 @@ def issued_document(connection: duckdb.DuckDBPyConnection, number: str) -> Invoi
 def altered_rows(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
     """Numbers of documents whose rows do not hash to what was recorded when they were issued, month by month.
 
-    Documents from before that was recorded are left out.
+    Documents from before that was recorded are left out: those whose issue has no evidence either.
     """
-    months = connection.execute(
-        "SELECT DISTINCT month FROM billing.documents WHERE rows_sha256 IS NOT NULL ORDER BY 1"
-    ).fetchall()
-    for (month,) in months:
-        recorded = dict(
-            connection.execute(
-                "SELECT invoice_number, rows_sha256 FROM billing.documents WHERE month = $1", [month]
-            ).fetchall()
-        )
+    recorded = """
+        SELECT document.month, document.invoice_number, document.rows_sha256
+        FROM billing.documents AS document LEFT JOIN billing.issues AS issue ON issue.issue_no = document.issue_no
+        WHERE document.rows_sha256 IS NOT NULL OR issue.evidence_sha256 IS NOT NULL
+    """
+    known: dict[str, dict[str, str | None]] = defaultdict(dict)
+    for month, number, sha256 in connection.execute(recorded).fetchall():
+        known[month][number] = sha256
+    for month in sorted(known):
         for document in _documents(connection, "month = $1", month):
-            if recorded[document.number] not in (None, rows_checksum(document)):
+            if document.number in known[month] and known[month][document.number] != rows_checksum(document):
                 yield document.number
 
 

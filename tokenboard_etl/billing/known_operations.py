@@ -10,13 +10,19 @@ OPERATIONS = "ops.operations"
 
 KNOWN_OPERATIONS = f"""
     SELECT * FROM {OPERATIONS}
-    WHERE coalesce(after_issue, 0) < $1 AND strftime(usage_date, '%Y-%m') = $2
+    WHERE coalesce(after_issue, 0) < $1 AND (
+        strftime(usage_date, '%Y-%m') = $2
+        OR strftime(usage_date, '%Y-%m') IN (
+            SELECT strftime(usage_date, '%Y-%m') FROM billing.issue_source_days WHERE issue_no = $1))
 """  # noqa: S608 - our own name
-"""Those of a month that were loaded before an issue, by its number."""
+"""Those of the month, and of months it corrects, that were loaded before an issue, by its number."""
 
 
 def note_operations(connection: duckdb.DuckDBPyConnection, issue_no: int, month: Month) -> None:
-    """Records what the appendices of an issue rest on, inside the caller's transaction."""
+    """Records what appendices and invoiced estimates of an issue rest on, inside the caller's transaction.
+
+    The issue's source days are recorded before.
+    """
     connection.execute(
         "INSERT INTO billing.issue_states VALUES ($1, $2, $3)",
         [issue_no, OPERATIONS, operations_checksum(connection, issue_no, str(month))],
@@ -24,7 +30,7 @@ def note_operations(connection: duckdb.DuckDBPyConnection, issue_no: int, month:
 
 
 def operations_checksum(connection: duckdb.DuckDBPyConnection, issue_no: int, month: str) -> str:
-    """Over all that was known of a month's operations, but not over whom they were about."""
+    """Over all that was known of the months' operations, but not over whom they were about."""
     rows = connection.execute(
         f"""
         SELECT sha256(coalesce(string_agg(sha256(CAST(said AS VARCHAR)), '' ORDER BY operation_id), ''))

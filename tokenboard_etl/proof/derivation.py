@@ -29,6 +29,7 @@ from tokenboard_etl.warehouse.models import build_models, build_with_sources
 from tokenboard_etl.warehouse.pages import exposed
 from tokenboard_etl.warehouse.sql_files import names_in, quoted
 
+_NAMES = "ops.told_names"
 _ISSUED = ("documents", "invoice_lines", "invoice_taxes", "credit_uses", "invoice_appendix")
 _RATED = ("billing.invoice_drafts", "billing.category_costs", "billing.job_costs")
 _SETTLE_DAYS = 0
@@ -49,8 +50,8 @@ def landings_of(evidence: Evidence, root: Path) -> tuple[list[tuple[Share, Landi
         except LandingDamaged as error:
             altered.append(f"A landing was altered: {error}")
             continue
-        if not _is_of(landing, share):
-            altered.append(f"The manifest of the landing {folder} was altered: it names another load or provider.")
+        if share.manifest_sha256 not in (None, landing.manifest_sha256) or not _is_of(landing, share):
+            altered.append(f"The manifest of the landing {folder} was altered: it is not that which was loaded.")
         if landing.sha256 != share.sha256:
             altered.append(f"The landing {folder} was altered: its bodies are not those the document rests on.")
         found.append((share, landing))
@@ -79,6 +80,9 @@ def fill(
         )
     for table, content in evidence.states.items():
         restore(scratch, table, content)
+    if _NAMES not in evidence.states:
+        _tell_newest_names(scratch)
+    copy_rows(scratch, kept, "billing.former_lines", "FROM billing.former_lines")
     bindings = "SELECT * EXCLUDE (registry_sha256) FROM registry.binding_versions WHERE registry_sha256 = $1"
     copy_rows(scratch, kept, "registry.accounts", bindings, evidence.registry_sha256)
     for table in _ISSUED:
@@ -91,6 +95,7 @@ def fill(
         copy_rows(scratch, kept, OPERATIONS, KNOWN_OPERATIONS, evidence.issue_no, evidence.month)
     for share, landing in landings:
         _stage(scratch, share, landing)
+        _record_days(scratch, share, landing)
     build_with_sources(scratch, *_RATED)
     if registry_checksum(scratch) != evidence.registry_sha256:
         return [f"The registry's bindings {evidence.registry_sha256[:12]} were altered (registry.binding_versions)."]
@@ -138,6 +143,22 @@ def earlier_documents(scratch: duckdb.DuckDBPyConnection, tenant_id: str) -> Ite
         yield issued_document(scratch, number), rows_sha256
 
 
+def uses_of_nobody(scratch: duckdb.DuckDBPyConnection, tenant_id: str) -> list[tuple[str, str]]:
+    """Number and credit of uses that lessen a credit of the tenant's and stand on no document of it."""
+    return scratch.execute(
+        """
+        SELECT entry.invoice_number, entry.credit_id FROM billing.credit_uses AS entry
+        WHERE entry.tenant_id = $1 AND NOT EXISTS (
+            SELECT 1 FROM billing.documents AS document
+            WHERE document.invoice_number = entry.invoice_number
+                AND document.issue_no = entry.issue_no
+                AND document.tenant_id = entry.tenant_id)
+        ORDER BY ALL
+        """,
+        [tenant_id],
+    ).fetchall()
+
+
 def copy_rows(
     scratch: duckdb.DuckDBPyConnection, kept: duckdb.DuckDBPyConnection, table: str, query: str, *values: object
 ) -> None:
@@ -147,8 +168,38 @@ def copy_rows(
     scratch.unregister("copied")
 
 
+def _tell_newest_names(scratch: duckdb.DuckDBPyConnection) -> None:
+    """Documents issued before migration 0023 called an account by its newest name, whoever gave it."""
+    scratch.execute(
+        f"""
+        INSERT INTO {_NAMES} BY NAME
+        SELECT
+            tenant_id, provider, account_id, max(coalesce(known.name, account_id)) AS name,
+            DATE '1970-01-01' AS seen_from
+        FROM ops.accounts AS known CROSS JOIN registry.tenants
+        GROUP BY tenant_id, provider, account_id
+        """  # noqa: S608 - our own name
+    )
+
+
 def _stage(scratch: duckdb.DuckDBPyConnection, share: Share, landing: Landing) -> None:
     with transaction(scratch), exposed(scratch, landing):
         stage(scratch, raw_table(landing.provider, share.report), landing, "usage_date", share.days)
         if share.of_gone_keys:
             leave_gone_keys(scratch, landing, share.days)
+
+
+def _record_days(scratch: duckdb.DuckDBPyConnection, share: Share, landing: Landing) -> None:
+    """Which days were read: what was not is estimated, and read and empty is not the same."""
+    scratch.execute(
+        "INSERT INTO ops.load_days SELECT $1, $2, $3, $4, unnest($5::DATE[]), $6, $7, 0, NULL",
+        [
+            share.load_id,
+            share.connection_id,
+            landing.provider,
+            share.report,
+            list(share.days),
+            landing.started_at,
+            landing.finished_at,
+        ],
+    )

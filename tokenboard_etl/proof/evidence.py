@@ -20,12 +20,16 @@ from tokenboard_etl.errors import CheckFailed
 
 @dataclass(frozen=True)
 class Share:
-    """The days of a load that an issue rests on; `of_gone_keys`: only its rows of keys that were gone later."""
+    """The days of a load that an issue rests on; `of_gone_keys`: only its rows of keys that were gone later.
+
+    `manifest_sha256` is None for a load from before it was kept.
+    """
 
     connection_id: str
     report: str
     load_id: str
     sha256: str
+    manifest_sha256: str | None
     of_gone_keys: bool
     days: tuple[date, ...]
 
@@ -50,6 +54,12 @@ class Evidence:
     shares: tuple[Share, ...]
     with_operations: bool
     altered: tuple[str, ...]
+
+    @property
+    def unknown_manifests(self) -> int:
+        """Loads of which it was not kept what their manifest was."""
+        unknown = (each for each in self.shares if each.manifest_sha256 is None)
+        return len({(each.connection_id, each.report, each.load_id) for each in unknown})
 
 
 def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
@@ -146,16 +156,17 @@ def _shares(kept: duckdb.DuckDBPyConnection, issue_no: int) -> Iterator[Share]:
         """
         WITH ranked AS (
             SELECT
-                connection_id, report, load_id, sha256, usage_date,
+                connection_id, report, load_id, sha256, manifest_sha256, usage_date,
                 row_number() OVER (
                     PARTITION BY connection_id, report, usage_date ORDER BY load_id DESC
                 ) > 1 AS of_gone_keys
             FROM billing.issue_source_days WHERE issue_no = $1
         )
-        SELECT connection_id, report, load_id, sha256, of_gone_keys, list(usage_date ORDER BY usage_date)
+        SELECT
+            connection_id, report, load_id, sha256, manifest_sha256, of_gone_keys, list(usage_date ORDER BY usage_date)
         FROM ranked GROUP BY ALL ORDER BY of_gone_keys, load_id, connection_id, report
         """,
         [issue_no],
     ).fetchall()
-    for connection_id, report, load_id, sha256, of_gone_keys, days in rows:
-        yield Share(connection_id, report, load_id, sha256, of_gone_keys, tuple(days))
+    for connection_id, report, load_id, sha256, manifest_sha256, of_gone_keys, days in rows:
+        yield Share(connection_id, report, load_id, sha256, manifest_sha256, of_gone_keys, tuple(days))

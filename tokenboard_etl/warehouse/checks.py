@@ -1,7 +1,8 @@
 """Identities, not samples: a check is a SELECT of what must not be there.
 
-Besides the files in sql/checks, every model with a key is checked to be unique by it; that blocks unless its header
-has `severity: warning`.
+Besides the files in sql/checks, every model that is a table is checked to be unique by its key; that blocks unless its
+header has `severity: warning`. A view is not asked once more: what it has twice stands twice in a table that is made of
+it, or in a sum that is held against another.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Literal
 import duckdb
 
 from tokenboard_etl.errors import CheckFailed
+from tokenboard_etl.redaction import one_line
 from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, names_in, quoted, read_sql
 
 ROWS_SHOWN = 3
@@ -64,7 +66,7 @@ def all_checks() -> tuple[Check, ...]:
             _duplicates(model),
         )
         for model in models_in_order()
-        if model.schema != "staging"
+        if not model.is_view
     ]
     return tuple(sorted(written + keyed, key=lambda check: check.name))
 
@@ -121,6 +123,7 @@ def _run(connection: duckdb.DuckDBPyConnection, check: Check) -> Finding:
     result = connection.execute(f"SELECT * FROM {relation} LIMIT {ROWS_SHOWN}")  # noqa: S608 - our own files
     names = [column[0] for column in result.description]
     rows = tuple(
-        ", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in result.fetchall()
+        ", ".join(f"{name}={one_line(str(value))}" for name, value in zip(names, row, strict=True))
+        for row in result.fetchall()
     )
     return Finding(check, int(count), rows)

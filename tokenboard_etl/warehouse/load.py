@@ -303,7 +303,10 @@ def _record_load(
     connection: duckdb.DuckDBPyConnection, landing: Landing, rows: int, result: str, accepted_reason: str | None
 ) -> None:
     connection.execute(
-        "INSERT INTO ops.loads VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, NULL)",
+        """
+        INSERT INTO ops.loads
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, NULL, $17)
+        """,
         [
             landing.load_id,
             landing.connection_id,
@@ -321,5 +324,6 @@ def _record_load(
             result,
             accepted_reason,
             landing.unavailable,
+            landing.manifest_sha256,
         ],
     )
