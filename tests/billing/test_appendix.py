@@ -172,7 +172,10 @@ def test_an_issue_notes_the_operations_of_its_month_that_were_loaded_before_it(
 
     def noted() -> tuple[int, str]:
         rows = months.execute(
-            "SELECT issue_no, sha256 FROM billing.issue_states WHERE table_name = 'ops.operations' ORDER BY issue_no"
+            """
+            SELECT issue_no, sha256 FROM billing.issue_states WHERE table_name = 'ops.operations 2026-05'
+            ORDER BY issue_no
+            """
         ).fetchall()
         return rows[-1]
 

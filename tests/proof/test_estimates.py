@@ -131,8 +131,25 @@ def test_what_is_named_and_has_no_price_is_invoiced_at_the_fallback_price_and_pr
     assert not [line for line in invoice.lines if line.line_item.endswith(" (estimated)")]
     assert {row.part for row in invoice.appendix} >= {"no_job", "rest"}
     assert sum(row.amount_minor for row in invoice.appendix if row.part == "rest") > 0
+
+    warehouse.execute(  # comes in June, when May is closed
+        """
+        INSERT INTO ops.operations BY NAME
+        SELECT * REPLACE ('late' AS operation_id, 1 AS after_issue) FROM ops.operations
+        WHERE operation_id = 'op-1' AND type = 'cv-parsing'
+        """
+    )
+    warehouse.execute("INSERT INTO ops.dirty_months VALUES ('2026-05')")
+    july = night(datetime(2026, 7, 10, 2, tzinfo=UTC), None, "openai", set(), **more)
+    (june,) = close(
+        warehouse, july, Month(2026, 6), tenant_id=tenant_id, accepted_reason="so", accepted_by="Ann"
+    ).issued
+    assert [(line.kind, line.line_item, line.billed_exact) for line in june.lines] == [
+        ("adjustment", "cv-parsing (fallback)", Decimal("2.5") * Decimal("0.5") * Decimal("1.25"))
+    ]
+    assert june.appendix == ()
     opened.close()
-    assert prove(tonight, invoice.number).failures == ()
+    assert [prove(july, each.number).failures for each in (invoice, june)] == [(), ()]
     with open_warehouse(tonight.warehouse_path) as altered:
         altered.execute("UPDATE ops.operations SET quantity = quantity + 1 WHERE operation_id = 'op-1'")
     assert any("ops.operations" in each for each in prove(tonight, invoice.number).failures)

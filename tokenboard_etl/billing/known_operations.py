@@ -1,36 +1,31 @@
-"""Which operations an issue could know, as a checksum: they stay where they are, and later ones are told from them."""
+"""Which operations an issue could know, as checksums: they stay where they are, and later ones are told from them."""
 
 from __future__ import annotations
 
-import duckdb
+from collections.abc import Iterable
 
-from tokenboard_etl.periods import Month
+import duckdb
 
 OPERATIONS = "ops.operations"
 
 KNOWN_OPERATIONS = f"""
     SELECT * FROM {OPERATIONS}
-    WHERE coalesce(after_issue, 0) < $1 AND (
-        strftime(usage_date, '%Y-%m') = $2
-        OR strftime(usage_date, '%Y-%m') IN (
-            SELECT strftime(usage_date, '%Y-%m') FROM billing.issue_source_days WHERE issue_no = $1))
+    WHERE coalesce(after_issue, 0) < $1 AND strftime(usage_date, '%Y-%m') = $2
 """  # noqa: S608 - our own name
-"""Those of the month, and of months it corrects, that were loaded before an issue, by its number."""
+"""Those of a month that were loaded before an issue, by its number."""
 
 
-def note_operations(connection: duckdb.DuckDBPyConnection, issue_no: int, month: Month) -> None:
-    """Records what appendices and invoiced estimates of an issue rest on, inside the caller's transaction.
-
-    The issue's source days are recorded before.
-    """
-    connection.execute(
-        "INSERT INTO billing.issue_states VALUES ($1, $2, $3)",
-        [issue_no, OPERATIONS, operations_checksum(connection, issue_no, str(month))],
-    )
+def note_operations(connection: duckdb.DuckDBPyConnection, issue_no: int, months: Iterable[str]) -> None:
+    """Records by month what appendices and invoiced fallback prices rest on, inside the caller's transaction."""
+    for month in months:
+        connection.execute(
+            "INSERT INTO billing.issue_states VALUES ($1, $2, $3)",
+            [issue_no, f"{OPERATIONS} {month}", operations_checksum(connection, issue_no, month)],
+        )
 
 
 def operations_checksum(connection: duckdb.DuckDBPyConnection, issue_no: int, month: str) -> str:
-    """Over all that was known of the months' operations, but not over whom they were about."""
+    """Over all that was known of a month's operations, but not over whom they were about."""
     rows = connection.execute(
         f"""
         SELECT sha256(coalesce(string_agg(sha256(CAST(said AS VARCHAR)), '' ORDER BY operation_id), ''))

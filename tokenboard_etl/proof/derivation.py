@@ -91,8 +91,8 @@ def fill(
                 SELECT invoice_number FROM billing.documents WHERE issue_no < $1)
         """  # noqa: S608 - our own names
         copy_rows(scratch, kept, f"billing.{table}", earlier, evidence.issue_no)
-    if evidence.with_operations:
-        copy_rows(scratch, kept, OPERATIONS, KNOWN_OPERATIONS, evidence.issue_no, evidence.month)
+    for month in evidence.told_months:
+        copy_rows(scratch, kept, OPERATIONS, KNOWN_OPERATIONS, evidence.issue_no, month)
     for share, landing in landings:
         _stage(scratch, share, landing)
         _record_days(scratch, share, landing)
@@ -124,7 +124,7 @@ def derived(scratch: duckdb.DuckDBPyConnection, evidence: Evidence, issued: Invo
         policy,
         issued.buyer.tenant_id,
         Acceptance(*accepted) if accepted else None,
-        with_parts=evidence.with_operations,
+        with_parts=bool(evidence.told_months),
     )
     documents = (replace(each, number=issued.number) for one in inputs for each in documents_of(one))
     return next((each for each in documents if each.currency == issued.currency), None)

@@ -38,7 +38,7 @@ class Share:
 class Evidence:
     """What an issuing transaction rested on. `states` has tables as they were then, `policies` versions by checksum.
 
-    `with_operations`: what applications had told of the month by then counts, for it is in the documents' appendices.
+    `told_months`: what applications had told of these months by then counts. None for issues from before it did.
     `altered` says in sentences what is not as it was recorded.
     """
 
@@ -52,7 +52,7 @@ class Evidence:
     states: Mapping[str, str]
     policies: Mapping[str, str]
     shares: tuple[Share, ...]
-    with_operations: bool
+    told_months: tuple[str, ...]
     altered: tuple[str, ...]
 
     @property
@@ -82,7 +82,7 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
             "checksum, every night."
         )
     states = _states(kept, issue_no)
-    operations_sha256, _ = states.pop(OPERATIONS, (None, ""))
+    told = {name.split()[1]: states.pop(name)[0] for name in sorted(states) if name.startswith(f"{OPERATIONS} ")}
     policies = _policies(kept, {policy_sha256, *_of_closed_months(states)})
     altered = []
     if evidence_checksum(kept, issue_no, facts) != sealed_as:
@@ -100,8 +100,11 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
         for sha256, content in policies.items()
         if hashlib.sha256(content.encode()).hexdigest() != sha256
     ]
-    if operations_sha256 not in (None, operations_checksum(kept, issue_no, month)):
-        altered.append(f"The operations of {month} that were known then were altered ({OPERATIONS}).")
+    altered += [
+        f"The operations of {each} that were known then were altered ({OPERATIONS})."
+        for each, sha256 in told.items()
+        if operations_checksum(kept, issue_no, each) != sha256
+    ]
     return Evidence(
         issue_no,
         month,
@@ -113,7 +116,7 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
         {table: content for table, (_, content) in states.items()},
         policies,
         tuple(_shares(kept, issue_no)),
-        operations_sha256 is not None,
+        tuple(told),
         tuple(altered),
     )
 

@@ -23,6 +23,7 @@ COMMENT ON COLUMN billing.invoice_appendix.minutes IS 'Minutes of video, likewis
 COMMENT ON COLUMN billing.invoice_appendix.billed_exact IS 'The billed figure in USD before rounding, 24 decimals.';
 COMMENT ON COLUMN billing.invoice_appendix.amount_minor IS 'Its part of the usage lines as printed, in minor units of the invoice''s currency.';
 
+COMMENT ON COLUMN billing.issue_states.table_name IS 'The table, schema.table; of ops.operations with the month, YYYY-MM.';
 COMMENT ON COLUMN billing.issue_states.sha256 IS 'Its state (billing.kept_states). Of ops.operations, which stay where they are, a checksum over those known of the month.';
 
 ALTER TABLE ops.operations ADD COLUMN after_issue INTEGER;
