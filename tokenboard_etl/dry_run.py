@@ -20,7 +20,7 @@ from tokenboard_etl.closing import bring_up_to_date, gating_reports
 from tokenboard_etl.periods import Month
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.warehouse.checks import blocking_failures, run_checks
-from tokenboard_etl.warehouse.load import mark_months
+from tokenboard_etl.warehouse.loads import mark_months
 from tokenboard_etl.warehouse.scratch import scratch_warehouse
 from tokenboard_etl.warehouse.sql_files import quoted
 

@@ -27,7 +27,7 @@ from tokenboard_etl.rendering.invoices import render_invoice
 from tokenboard_etl.tenants.registry import Tenant, save_tenant
 from tokenboard_etl.warehouse.checks import all_checks, refuse_violations, run_checks
 from tokenboard_etl.warehouse.connection import configure, open_warehouse
-from tokenboard_etl.warehouse.load import mark_months
+from tokenboard_etl.warehouse.loads import mark_months
 from tokenboard_etl.warehouse.migrations import migrate
 from tokenboard_etl.warehouse.models import ROWS_AT_ONCE, build_models, build_within
 from tokenboard_etl.warehouse.sql_files import SQL_ROOT, models_in_order, read_sql

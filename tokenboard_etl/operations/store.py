@@ -11,7 +11,7 @@ import duckdb
 
 from tokenboard_etl.operations.operation import COLUMNS, Operation
 from tokenboard_etl.periods import utc_day
-from tokenboard_etl.warehouse.load import mark_months
+from tokenboard_etl.warehouse.loads import mark_months
 
 _STATED = ", ".join(COLUMNS).replace("candidate", "candidate_sha256")
 """The columns of the table that a row states, in the order of its fields."""
