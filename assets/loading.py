@@ -14,7 +14,8 @@ from tokenboard_etl.periods import Month, Window
 from tokenboard_etl.providers.answers import Answers
 from tokenboard_etl.rereads import READ_TOGETHER, before_closing, contradicting_days
 from tokenboard_etl.settings import Settings
-from tokenboard_etl.warehouse.load import load_landing, loaded_ids
+from tokenboard_etl.warehouse.load import load_landing
+from tokenboard_etl.warehouse.loads import loaded_ids
 
 log = logging.getLogger("tokenboard.load")
 

@@ -27,7 +27,8 @@ from tokenboard_etl.periods import Window, utc_day
 from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sandbox
 from tokenboard_etl.settings import Settings, load_settings
 from tokenboard_etl.warehouse.connection import configure
-from tokenboard_etl.warehouse.load import load_landing, loaded_ids
+from tokenboard_etl.warehouse.load import load_landing
+from tokenboard_etl.warehouse.loads import loaded_ids
 from tokenboard_etl.warehouse.migrations import migrate
 
 ROOT = Path(__file__).parents[1]

@@ -105,12 +105,14 @@ def prove(invoice: Annotated[str, typer.Argument(metavar="INVOICE", help="Number
     amounts = [format_minor(each, document.currency) for each in (noted.net_minor, noted.tax_minor, noted.total_minor)]
     loads = {(share.load_id, share.report, share.connection_id): share.sha256 for share in evidence.shares}
     days = sum(len(share.days) for share in evidence.shares)
+    unknown = evidence.unknown_manifests
+    manifests = f"the manifests of {unknown} were not kept" if unknown else "every manifest as it was loaded"
     out.print(f"{invoice} is proved: what it rests on gives its rows and its bytes again.", highlight=False)
     for about, what in (
         ("document", f"{len(document.lines)} lines, net {amounts[0]}, tax {amounts[1]}, total {amounts[2]}"),
         ("issued", f"{evidence.issued_at:%Y-%m-%d %H:%M} UTC, issue {evidence.issue_no}, {proof.path}"),
         *((("accepted", f"{accepted.reason}, says {accepted.by}"),) if accepted else ()),
-        ("landings", f"{days} source days of {len(loads)} loads, every body as it arrived"),
+        ("landings", f"{days} source days of {len(loads)} loads, every body as it arrived, {manifests}"),
         *((f"  {report}", f"{load_id} sha256 {sha256}") for (load_id, report, _), sha256 in sorted(loads.items())),
         ("policy", f"sha256 {evidence.policy_sha256}"),
         ("registry", f"sha256 {evidence.registry_sha256}"),

@@ -20,7 +20,7 @@ from tokenboard_etl.closing import bring_up_to_date, gating_reports
 from tokenboard_etl.periods import Month
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.warehouse.checks import blocking_failures, run_checks
-from tokenboard_etl.warehouse.load import mark_months
+from tokenboard_etl.warehouse.loads import mark_months
 from tokenboard_etl.warehouse.scratch import scratch_warehouse
 from tokenboard_etl.warehouse.sql_files import quoted
 
@@ -112,7 +112,7 @@ def _forget_documents(scratch: duckdb.DuckDBPyConnection, month: Month) -> None:
             "SELECT invoice_number FROM billing.documents WHERE month = $1", [str(month)]
         ).fetchall()
     ]
-    for table in ("documents", "invoice_lines", "invoice_taxes", "credit_uses"):
+    for table in ("documents", "invoice_lines", "invoice_taxes", "credit_uses", "invoice_appendix"):
         scratch.execute(
             f"DELETE FROM {quoted(f'billing.{table}')} WHERE list_contains($1::VARCHAR[], invoice_number)",  # noqa: S608 - quoted
             [numbers],

@@ -23,7 +23,7 @@ from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.sandbox.catalog import TEXT_MODELS
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.warehouse.connection import configure
-from tokenboard_etl.warehouse.load import mark_months
+from tokenboard_etl.warehouse.loads import mark_months
 from tokenboard_etl.warehouse.migrations import migrate
 from tokenboard_etl.warehouse.models import build_models
 from tokenboard_etl.warehouse.sql_files import read_sql

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from billing.months import half_up, policy
 from tokenboard_etl.billing.compose import documents_of
-from tokenboard_etl.billing.inputs import ClosedMonth, Inputs, InvoicedLine, LineKey, RatedLine
+from tokenboard_etl.billing.inputs import ClosedMonth, Inputs, InvoicedLine, LineKey, RatedLine, UsagePart
 from tokenboard_etl.billing.invoice import Acceptance, Buyer, Invoice, Tax
 from tokenboard_etl.errors import PolicyError
+from tokenboard_etl.money import exact_sum
 from tokenboard_etl.periods import Month, utc_day
 from tokenboard_etl.rendering.invoices import render_invoice
 
@@ -152,6 +153,32 @@ def test_printed_lines_and_taxes_are_the_printed_total(
 
 
 @settings(max_examples=60)
+@given(st.lists(usd, min_size=1, max_size=6), currencies, st.lists(usd, max_size=5), st.lists(usd, max_size=5))
+def test_an_appendix_adds_up_to_the_printed_usage_lines_by_category_and_by_job(
+    usage: list[Decimal], currency: str, categories: list[Decimal], jobs: list[Decimal]
+) -> None:
+    """Any parts at all, the last of which is what is left of the whole."""
+    parts = [
+        UsagePart(part, str(number), None, None, None, None, amount)
+        for part, amounts in (("category", categories), ("job", jobs))
+        for number, amount in enumerate([*amounts, exact_sum([*usage, *(each.copy_negate() for each in amounts)])])
+    ]
+    (document,) = documents_of(replace(inputs(usage, currency), parts=tuple(parts)))
+    if document.kind == "credit_note":
+        assert document.appendix == ()
+        return
+    html = render_invoice(replace(document, number="INV-1", buyer=replace(document.buyer, country="US"))).html.decode()
+    _, *tables = html.split('<section class="appendix">')[1].split("<table")
+    for part, table in zip(("category", "job"), tables, strict=True):
+        *printed_rows, whole = [
+            int(Fraction(re.sub(r"[^\d.-]", "", cell)) * 10 ** DIGITS[currency])
+            for cell in re.findall(r'<td class="n sum">([^<]*)</td>', table)
+        ]
+        assert printed_rows == [row.amount_minor for row in document.appendix if row.part == part]
+        assert sum(printed_rows) == whole == sum(line.amount_minor for line in document.lines)
+
+
+@settings(max_examples=60)
 @given(st.lists(st.lists(usd, min_size=1, max_size=3), min_size=1, max_size=5), rules())
 def test_a_credit_is_used_up_and_never_more(months: list[list[Decimal]], sections: dict[str, Any]) -> None:
     """Month after month: each use is taken from what is left, and no month leaves a whole unit that it could use."""
@@ -225,6 +252,48 @@ def test_fees_and_minimum_hold_for_a_customer_without_usage_and_for_nobody_else(
 def test_a_currency_without_a_rate_is_refused() -> None:
     with pytest.raises(PolicyError, match="no exchange rate for CHF"):
         documents_of(inputs([Decimal(1)], "CHF"))
+
+
+EXTREME = [{"id": "eur", "currency": "EUR", "per_usd": "0.000000000000000001", **SINCE}]
+HUGE = [{"id": "eur", "currency": "EUR", "per_usd": "1000000000", **SINCE}]
+
+
+@pytest.mark.parametrize(
+    ("usd", "currency", "sections", "what"),
+    [
+        ("99999999999", "EUR", {"fx": HUGE}, "the line 'OpenAI · Project · item 00'"),
+        (
+            "1",
+            "EUR",
+            {"fx": EXTREME, "fees": [{"id": "f", "description": "Fee", "amount": 49, "currency": "EUR", **SINCE}]},
+            "the line 'Fee'",
+        ),
+        (
+            "1",
+            "USD",
+            {"fx": EXTREME, "minimums": [{"id": "m", "amount": 1000, "currency": "EUR", **SINCE}]},
+            "the line 'Minimum commitment of 1000 EUR'",
+        ),
+        (
+            "90000000",
+            "EUR",
+            {"fx": HUGE, "taxes": [{"id": "t", "name": "VAT", "percent": 19, **SINCE}]},
+            "the total",
+        ),
+    ],
+)
+def test_a_rate_with_its_digits_in_the_wrong_place_is_said_to_be_one(
+    usd: str, currency: str, sections: dict[str, Any], what: str
+) -> None:
+    said = f"2026-05 of acme cannot be invoiced in {currency}: {re.escape(what)} comes to more than .* under fx"
+    with pytest.raises(PolicyError, match=said):
+        documents_of(inputs([Decimal(usd)], currency, policy=policy(**sections).policy))
+
+
+def test_the_largest_amount_a_document_holds_is_invoiced() -> None:
+    most = Decimal(2**63 - 1)
+    (document,) = documents_of(inputs([most / 10**11], "EUR", policy=policy(fx=HUGE).policy))
+    assert (document.total_minor, document.lines[0].amount_minor) == (2**63 - 1, 2**63 - 1)
 
 
 def test_rate_due_day_and_who_accepted_stand_on_the_document() -> None:

@@ -22,7 +22,7 @@ from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.tenants.csv_import import import_tenants
 from tokenboard_etl.warehouse.checks import all_checks, refuse_violations, run_checks
-from tokenboard_etl.warehouse.load import mark_months
+from tokenboard_etl.warehouse.loads import mark_months
 from tokenboard_etl.warehouse.models import build_models
 
 JUNE = datetime(2026, 6, 15, 2, 0, tzinfo=UTC)

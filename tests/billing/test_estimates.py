@@ -27,7 +27,8 @@ from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.warehouse.checks import all_checks, run_checks
 from tokenboard_etl.warehouse.connection import open_warehouse
-from tokenboard_etl.warehouse.load import load_landing, mark_months
+from tokenboard_etl.warehouse.load import load_landing
+from tokenboard_etl.warehouse.loads import mark_months
 from tokenboard_etl.warehouse.models import build_models
 
 

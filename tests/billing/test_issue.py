@@ -113,6 +113,23 @@ def test_the_newest_document_cannot_be_removed_unseen(warehouse: duckdb.DuckDBPy
     assert found() == 1
 
 
+@pytest.mark.parametrize("change", ["DELETE FROM", "UPDATE", "UPDATE tenant"])
+def test_a_closing_cannot_be_removed_or_altered_unseen(warehouse: duckdb.DuckDBPyConnection, change: str) -> None:
+    """The month would be rated again under another policy, or opened."""
+    (check,) = [each for each in all_checks() if each.name == "documents_are_whole"]
+    plant(warehouse, {"a": [Decimal(1)], "b": [Decimal(1)]})
+    close_month(warehouse, MAY, NOW, render_invoice, tenant_id="b")
+    close_month(warehouse, MAY, NOW, render_invoice)
+    assert run_checks(warehouse, [check])[0].passed
+    statements = {
+        "DELETE FROM": "DELETE FROM billing.closed_months",
+        "UPDATE": "UPDATE billing.closed_months SET policy_sha256 = 'another'",
+        "UPDATE tenant": "UPDATE billing.closed_months SET tenant_id = 'b'",
+    }
+    warehouse.execute(f"{statements[change]} WHERE tenant_id IS NULL")
+    assert run_checks(warehouse, [check])[0].examples[0] == "part=billing.closed_months, of_what=2026-05 of a"
+
+
 def test_a_failure_while_rendering_issues_nothing_and_uses_no_number(warehouse: duckdb.DuckDBPyConnection) -> None:
     plant(warehouse, {"a": [Decimal(1)], "b": [Decimal(2)]})
 

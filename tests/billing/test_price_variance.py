@@ -33,7 +33,7 @@ def confirm(connection: duckdb.DuckDBPyConnection, report: str, day: date, read_
     connection.execute(
         """
         INSERT INTO ops.loads
-        VALUES ($1, 'any', 'openai', $2, $3, $4, $5, $5, 1, 1, 1, '', 1, 'loaded', NULL, NULL, NULL)
+        VALUES ($1, 'any', 'openai', $2, $3, $4, $5, $5, 1, 1, 1, '', 1, 'loaded', NULL, NULL, NULL, NULL)
         """,
         [load_id, report, day, day + timedelta(days=1), read_at],
     )

@@ -27,7 +27,7 @@ from tokenboard_etl.rendering.invoices import render_invoice
 from tokenboard_etl.tenants.registry import Tenant, save_tenant
 from tokenboard_etl.warehouse.checks import all_checks, refuse_violations, run_checks
 from tokenboard_etl.warehouse.connection import configure, open_warehouse
-from tokenboard_etl.warehouse.load import mark_months
+from tokenboard_etl.warehouse.loads import mark_months
 from tokenboard_etl.warehouse.migrations import migrate
 from tokenboard_etl.warehouse.models import ROWS_AT_ONCE, build_models, build_within
 from tokenboard_etl.warehouse.sql_files import SQL_ROOT, models_in_order, read_sql
@@ -50,7 +50,7 @@ def plant(connection: duckdb.DuckDBPyConnection) -> None:
         """
         INSERT INTO ops.loads
         SELECT report, provider, provider, report, DATE '2026-05-01', DATE '2026-07-01', $1, $1, 1, 1, 1, 'x', 0,
-            'loaded', NULL, NULL, NULL
+            'loaded', NULL, NULL, NULL, NULL
         FROM (VALUES ('openai', 'costs'), ('openai', 'costs_total'), ('openrouter', 'analytics'),
             ('openrouter', 'analytics_total')) AS known(provider, report)
         """,

@@ -18,7 +18,7 @@ from tokenboard_etl.periods import Month
 from tokenboard_etl.rendering.invoices import render_invoice
 from tokenboard_etl.tenants.registry import Binding, Tenant, bind, save_tenant
 from tokenboard_etl.warehouse.connection import configure
-from tokenboard_etl.warehouse.load import mark_months
+from tokenboard_etl.warehouse.loads import mark_months
 from tokenboard_etl.warehouse.migrations import migrate
 from tokenboard_etl.warehouse.models import build_models
 

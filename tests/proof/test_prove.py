@@ -24,13 +24,17 @@ from assets.run import run_nightly
 from proof.conftest import DOCUMENT, JUNE, Worked, night
 from proof.figures import Cost, costs_in, feed
 from tokenboard_etl.billing.issued import altered_rows
+from tokenboard_etl.billing.records import rows_checksum
 from tokenboard_etl.closing import bring_up_to_date, close, credit
-from tokenboard_etl.errors import CheckFailed, WrongUse
+from tokenboard_etl.errors import CheckFailed, LandingDamaged, WrongUse
 from tokenboard_etl.periods import Month, Window
 from tokenboard_etl.proof.prove import prove
+from tokenboard_etl.rendering.invoices import render_invoice
 from tokenboard_etl.retention import prune
 from tokenboard_etl.settings import Settings
+from tokenboard_etl.warehouse.checks import all_checks, run_checks
 from tokenboard_etl.warehouse.connection import open_warehouse
+from tokenboard_etl.warehouse.rebuild import rebuild
 
 ACME_MAY, BETA_MAY, ACME_JUNE, BETA_JUNE = (f"INV-2026-0000{number}" for number in (1, 2, 3, 4))
 ALL = (ACME_MAY, BETA_MAY, ACME_JUNE, BETA_JUNE)
@@ -73,6 +77,7 @@ def test_what_was_issued_is_proved(worked: Worked, number: str) -> None:
     assert proof.failures == ()
     assert ("adjustment" in {line.kind for line in proof.document.lines}) == (number in (ACME_JUNE, BETA_JUNE))
     assert {share.report for share in proof.evidence.shares} >= {"costs", "analytics"}
+    assert bool(proof.document.appendix) == (number != BETA_JUNE)
 
 
 def test_a_proof_writes_nothing(copied: Callable[[], Worked]) -> None:
@@ -123,12 +128,60 @@ def test_a_landing_altered_together_with_its_manifest_is_named(copied: Callable[
     assert f"The manifest of the landing {folder} was altered" in failures(home, ACME_MAY)
 
 
+def keys_exchanged(home: Worked, folder: Path) -> None:
+    """Has the manifest of a landing of OpenRouter's costs say of each tenant's key that it is the other's."""
+    with open_warehouse(home.home / "warehouse.duckdb") as warehouse:
+        rows = warehouse.execute("SELECT account_id FROM registry.accounts WHERE kind = 'key'").fetchall()
+    one, other = (key for (key,) in rows)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for page in manifest["pages"]:
+        for name, key in page["context"].get("key_names", {}).items():
+            page["context"]["key_names"][name] = {one: other, other: one}.get(key, key)
+    (folder / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1))
+
+
+def test_a_manifest_that_says_of_a_key_that_it_is_another_is_named(copied: Callable[[], Worked]) -> None:
+    """Its bodies are as they arrived. A rebuild is refused as well: it would give the spend to another tenant."""
+    home = copied()
+    landings = home.home / "landing" / "openrouter" / "analytics"
+    folder = min(landings.iterdir())
+    keys_exchanged(home, folder)
+    assert failures(home, ACME_MAY) == (
+        f"The manifest of the landing {folder} was altered: it is not that which was loaded."
+    )
+    settings = home.at(LATER)
+    keys_exchanged(home, max(landings.iterdir()))
+    with (
+        open_warehouse(settings.warehouse_path) as warehouse,
+        pytest.raises(LandingDamaged, match=r"manifest .* is not that which was loaded"),
+    ):
+        rebuild(warehouse, settings.landing_path, LATER, settings.settle_days)
+
+
+def test_of_loads_from_before_manifests_were_kept_it_is_said_that_none_can_be_named(
+    copied: Callable[[], Worked],
+) -> None:
+    """May as a version before migration 0022 left it."""
+    home = copied()
+    alter(home, "UPDATE billing.issue_source_days SET manifest_sha256 = NULL WHERE issue_no = 1")
+    assert "The record of what issue 1 rests on was altered" in failures(home, ACME_MAY)
+    alter(home, "UPDATE billing.issues SET evidence_sha256 = $1 WHERE issue_no = 1", sealed(home, 1))
+    proof = prove(home.at(LATER), ACME_MAY)
+    assert (proof.failures, proof.evidence.unknown_manifests) == ((), 4)
+    keys_exchanged(home, min((home.home / "landing" / "openrouter" / "analytics").iterdir()))
+    said = failures(home, ACME_MAY)
+    assert f"of {ACME_MAY} is stored with" in said
+    assert "Of 4 load(s) it was not kept what their manifest was, so one that was altered is not named." in said
+
+
 def test_a_landing_altered_with_every_record_of_its_checksum_gives_other_lines(copied: Callable[[], Worked]) -> None:
     """Whoever rewrites manifest, ledger and evidence still cannot have the invoice come out."""
     home = copied()
     folder = costs_of_may(home)
     sha256 = rewritten(folder, b"41.237651", b"41.337651")
-    alter(home, "UPDATE billing.issue_source_days SET sha256 = $1 WHERE load_id = $2", sha256, folder.name)
+    manifest = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+    recorded = "UPDATE billing.issue_source_days SET sha256 = $1, manifest_sha256 = $2 WHERE load_id = $3"
+    alter(home, recorded, sha256, manifest, folder.name)
     said = failures(home, ACME_MAY)
     assert "issue_source_days" in said
     seal = "UPDATE billing.issues SET evidence_sha256 = $1 WHERE issue_no = 1"
@@ -231,6 +284,44 @@ def test_rules_closings_and_whose_a_credit_is_are_named_as_well(copied: Callable
         assert list(altered_rows(warehouse)) == [ACME_MAY, BETA_MAY]
 
 
+def test_an_altered_appendix_and_altered_operations_are_named(copied: Callable[[], Worked]) -> None:
+    """Operations that came later, or are of another month, are no matter: the late one is altered first."""
+    home = copied()
+    alter(home, "UPDATE ops.operations SET job_id = 'J-9' WHERE operation_id = 'op-6'")
+    alter(home, "UPDATE billing.invoice_appendix SET amount_minor = 1515 WHERE amount_minor = 1514")
+    alter(home, "DELETE FROM billing.invoice_appendix WHERE part = 'rest' AND invoice_number = $1", ACME_MAY)
+    said = failures(home, ACME_MAY)
+    assert f"Row 2 of the appendix of {ACME_MAY} is stored with amount_minor 1515, and 1514 comes out." in said
+    assert f"Row 4 of the appendix of {ACME_MAY} (rest) comes out and is not stored." in said
+    assert f"The stored rows of {ACME_MAY} were altered" in said
+    assert failures(home, BETA_MAY) == ""
+    with open_warehouse(home.home / "warehouse.duckdb") as warehouse:
+        assert list(altered_rows(warehouse)) == [ACME_MAY]
+    alter(home, "UPDATE ops.operations SET tokens = tokens + 1 WHERE operation_id = 'op-1'")
+    assert "The operations of 2026-05 that were known then were altered (ops.operations)." in failures(home, BETA_MAY)
+
+
+def test_an_invoice_from_before_there_were_appendices_is_still_proved(copied: Callable[[], Worked]) -> None:
+    """May as a version before migration 0024 left it: no appendix, no word of operations, and the old template."""
+    home = copied()
+    alter(home, "DELETE FROM billing.issue_states WHERE table_name = 'ops.operations' AND issue_no = 1")
+    alter(home, "UPDATE billing.issues SET evidence_sha256 = $1 WHERE issue_no = 1", sealed(home, 1))
+    alter(home, "UPDATE ops.operations SET after_issue = NULL")
+    alter(home, "DELETE FROM billing.invoice_appendix WHERE invoice_number <> $1", ACME_JUNE)
+    for number in (ACME_MAY, BETA_MAY):
+        proof = prove(home.at(LATER), number)
+        document, before = proof.document, render_invoice(proof.document, "invoice/v1.html")
+        assert document.appendix == ()
+        proof.path.write_bytes(before.html)
+        alter(
+            home,
+            "UPDATE billing.documents SET template = $2, template_sha256 = $3, sha256 = $4, rows_sha256 = $5 "
+            "WHERE invoice_number = $1",
+            *(number, before.template, before.template_sha256, before.sha256, rows_checksum(document)),
+        )
+    assert [failures(home, number) for number in (ACME_MAY, BETA_MAY, ACME_JUNE, BETA_JUNE)] == [""] * 4
+
+
 def test_an_altered_line_of_an_earlier_document_is_named(copied: Callable[[], Worked]) -> None:
     home = copied()
     alter(home, "UPDATE billing.invoice_lines SET amount_minor = 5389 WHERE amount_minor = 5388")
@@ -238,6 +329,23 @@ def test_an_altered_line_of_an_earlier_document_is_named(copied: Callable[[], Wo
         home, ACME_JUNE
     )
     assert failures(home, BETA_JUNE) == ""
+
+
+def test_a_use_of_a_credit_that_stands_on_no_document_of_the_tenant_is_named(copied: Callable[[], Worked]) -> None:
+    """It would lessen what is left of the credit, and no document's rows are other than they were."""
+    home = copied()
+    alter(
+        home,
+        "INSERT INTO billing.credit_uses SELECT $1, issue_no, tenant_id, credit_id, currency, granted, 0.01, 1 "
+        "FROM billing.credit_uses WHERE invoice_number = $2",
+        BETA_MAY,
+        ACME_MAY,
+    )
+    with open_warehouse(home.home / "warehouse.duckdb") as warehouse:
+        assert list(altered_rows(warehouse)) == []
+        (finding,) = run_checks(warehouse, [each for each in all_checks() if each.name == "credits_are_used_once"])
+    assert BETA_MAY in str(finding)
+    assert f"by {BETA_MAY} was altered: no such document of the tenant used it." in failures(home, ACME_JUNE)
 
 
 def test_an_altered_file_is_named(copied: Callable[[], Worked]) -> None:
@@ -266,7 +374,7 @@ def command(home: Worked, number: str, *path: Path) -> subprocess.CompletedProce
 def with_templates(folder: Path) -> Path:
     """A copy of the package of templates."""
     shutil.copytree(Path(reports.__file__).parent, folder / "reports")
-    return folder / "reports" / "templates" / "invoice" / "v1.html"
+    return folder / "reports" / "templates" / "invoice" / "v2.html"
 
 
 def test_an_altered_template_is_named_and_a_newer_one_beside_it_is_no_matter(
@@ -274,14 +382,14 @@ def test_an_altered_template_is_named_and_a_newer_one_beside_it_is_no_matter(
 ) -> None:
     home = copied()
     template = with_templates(tmp_path / "path")
-    template.with_name("v2.html").write_text("<p>another invoice</p>")
+    template.with_name("v3.html").write_text("<p>another invoice</p>")
     proved = command(home, ACME_MAY, tmp_path / "path")
     assert (proved.returncode, proved.stderr) == (0, "")
     frame = template.parents[1] / "document" / template.name
     frame.write_text(frame.read_text().replace("<h1>", "<h1 >"))
     refused = command(home, ACME_MAY, tmp_path / "path")
     assert refused.returncode == 1
-    assert refused.stderr == f"tokenboard: {ACME_MAY} is not proved. The template invoice/v1.html was altered.\n"
+    assert refused.stderr == f"tokenboard: {ACME_MAY} is not proved. The template invoice/v2.html was altered.\n"
 
 
 def test_the_command_prints_what_it_went_through(worked: Worked) -> None:
@@ -294,6 +402,7 @@ def test_the_command_prints_what_it_went_through(worked: Worked) -> None:
     assert said["document"] == "4 lines, net €71.66, tax €13.62, total €85.28"
     assert said["policy"] == f"sha256 {hashlib.sha256(worked.policy.read_bytes()).hexdigest()}"
     assert said["file"] == f"sha256 {hashlib.sha256(proof.path.read_bytes()).hexdigest()}"
+    assert said["landings"].endswith("loads, every body as it arrived, every manifest as it was loaded")
     assert set(said) > {"registry", "prices", "template", "costs", "analytics", "rows", "issued"}
 
 

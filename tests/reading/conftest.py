@@ -35,7 +35,8 @@ from tokenboard_etl.settings import Settings, load_settings
 from tokenboard_etl.tenants.adoption import adopt
 from tokenboard_etl.tenants.csv_import import import_tenants
 from tokenboard_etl.warehouse.connection import open_warehouse
-from tokenboard_etl.warehouse.load import load_landing, loaded_ids
+from tokenboard_etl.warehouse.load import load_landing
+from tokenboard_etl.warehouse.loads import loaded_ids
 
 CLOSED = Month(2026, 5)
 RUNNING = Month(2026, 6)

@@ -39,7 +39,7 @@ from tokenboard_etl.providers.wire import Request
 from tokenboard_etl.warehouse import load
 from tokenboard_etl.warehouse.checks import Finding, all_checks, refuse_violations, run_checks
 from tokenboard_etl.warehouse.connection import configure, open_warehouse, transaction
-from tokenboard_etl.warehouse.load import loaded_ids, mark_months
+from tokenboard_etl.warehouse.loads import loaded_ids, mark_months
 from tokenboard_etl.warehouse.migrations import migrate
 from tokenboard_etl.warehouse.models import build_models
 from tokenboard_etl.warehouse.publications import publications_of

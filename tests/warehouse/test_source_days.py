@@ -35,7 +35,7 @@ def record(connection: duckdb.DuckDBPyConnection, report: str, reads: Reads) -> 
         connection.execute(
             """
             INSERT INTO ops.loads
-            VALUES ($1, 'c', 'openai', $2, $3, $4, $5, $5, 1, 1, 1, 'x', 0, 'loaded', NULL, NULL, NULL)
+            VALUES ($1, 'c', 'openai', $2, $3, $4, $5, $5, 1, 1, 1, 'x', 0, 'loaded', NULL, NULL, NULL, NULL)
             """,
             [f"{report}{number}", report, start, start + timedelta(days=days), began],
         )

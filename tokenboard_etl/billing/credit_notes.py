@@ -21,7 +21,7 @@ from tokenboard_etl.billing.policy_versions import policy_in_use
 from tokenboard_etl.errors import WrongUse
 from tokenboard_etl.money import exact, format_minor, percent_of
 from tokenboard_etl.warehouse.connection import transaction
-from tokenboard_etl.warehouse.load import mark_months
+from tokenboard_etl.warehouse.loads import mark_months
 
 
 def issue_credit_note(
@@ -89,6 +89,7 @@ def credit_note_of(
         reason=reason,
         accepted=None,
         corrects=original.number,
+        appendix=(),
     )
     left_minor = original.total_minor + sum(each.total_minor for each in earlier)
     if left_minor + note.total_minor < 0:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import duckdb
 
 from tokenboard_etl.billing.kept_states import keep_states
+from tokenboard_etl.billing.known_operations import note_operations
 from tokenboard_etl.periods import Month
 
 
@@ -29,6 +30,8 @@ def record_issue(
     issue_no, months = int(rows[0][0]), sorted({str(month), *corrected})
     _record_source_days(connection, issue_no, months)
     keep_states(connection, issue_no, months)
+    if "credits" not in request:  # a credit note has no appendix
+        note_operations(connection, issue_no, month)
     known = [policy_sha256, _registry(connection), _prices(connection), _default_margins(connection)]
     facts = [str(month), now, *known, json.dumps(request, ensure_ascii=False)]
     connection.execute(
@@ -39,15 +42,25 @@ def record_issue(
 
 
 def evidence_checksum(connection: duckdb.DuckDBPyConnection, issue_no: int, facts: Collection[object]) -> str:
-    """Over the columns of billing.issues from month to request, the issue's source days and its states."""
+    """Over the columns of billing.issues from month to request, the issue's source days and its states.
+
+    Manifests that are not known are left out, so that the checksums of issues from before they were kept still hold.
+    """
     days = connection.execute(
-        "SELECT * FROM billing.issue_source_days WHERE issue_no = $1 ORDER BY ALL", [issue_no]
+        "SELECT * EXCLUDE (manifest_sha256) FROM billing.issue_source_days WHERE issue_no = $1 ORDER BY ALL", [issue_no]
+    ).fetchall()
+    manifests = connection.execute(
+        """
+        SELECT DISTINCT connection_id, report, load_id, manifest_sha256 FROM billing.issue_source_days
+        WHERE issue_no = $1 AND manifest_sha256 IS NOT NULL ORDER BY ALL
+        """,
+        [issue_no],
     ).fetchall()
     states = connection.execute(
         "SELECT * FROM billing.issue_states WHERE issue_no = $1 ORDER BY ALL", [issue_no]
     ).fetchall()
     said = tuple(each.astimezone(UTC).isoformat() if isinstance(each, datetime) else each for each in facts)
-    return _checksum([said, *days, *states])
+    return _checksum([said, *days, *states, *manifests])
 
 
 def registry_checksum(connection: duckdb.DuckDBPyConnection) -> str:
@@ -75,7 +88,8 @@ def _record_source_days(connection: duckdb.DuckDBPyConnection, issue_no: int, mo
             SELECT connection_id, 'analytics', usage_date, load_id FROM ops.gone_key_days
             WHERE list_contains($months::VARCHAR[], strftime(usage_date, '%Y-%m'))
         )
-        SELECT $issue, day.connection_id, day.report, day.usage_date, day.state, used.load_id, loads.sha256
+        SELECT $issue, day.connection_id, day.report, day.usage_date, day.state, used.load_id, loads.sha256,
+            loads.manifest_sha256
         FROM ops.source_days AS day
         JOIN used
             ON used.connection_id = day.connection_id

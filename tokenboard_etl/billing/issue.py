@@ -32,7 +32,7 @@ from tokenboard_etl.errors import CheckFailed
 from tokenboard_etl.periods import Month, utc_day
 from tokenboard_etl.settings import operator_name
 from tokenboard_etl.warehouse.connection import transaction
-from tokenboard_etl.warehouse.load import mark_months
+from tokenboard_etl.warehouse.loads import mark_months
 from tokenboard_etl.warehouse.models import build_table_within
 
 

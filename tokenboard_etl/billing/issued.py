@@ -10,13 +10,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import duckdb
 
-from tokenboard_etl.billing.invoice import Acceptance, Buyer, CreditUse, Invoice, Line, Tax, TaxSum
+from tokenboard_etl.billing.invoice import Acceptance, AppendixRow, Buyer, CreditUse, Invoice, Line, Tax, TaxSum
 from tokenboard_etl.billing.numbers import seller_from
 from tokenboard_etl.billing.records import rows_checksum
 from tokenboard_etl.errors import WrongUse
 from tokenboard_etl.periods import Month
 
-Part = TypeVar("Part", Line, TaxSum, CreditUse)
+Part = TypeVar("Part", Line, TaxSum, CreditUse, AppendixRow)
 """What a document has several of."""
 
 
@@ -36,19 +36,19 @@ def issued_document(connection: duckdb.DuckDBPyConnection, number: str) -> Invoi
 def altered_rows(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
     """Numbers of documents whose rows do not hash to what was recorded when they were issued, month by month.
 
-    Documents from before that was recorded are left out.
+    Documents from before that was recorded are left out: those whose issue has no evidence either.
     """
-    months = connection.execute(
-        "SELECT DISTINCT month FROM billing.documents WHERE rows_sha256 IS NOT NULL ORDER BY 1"
-    ).fetchall()
-    for (month,) in months:
-        recorded = dict(
-            connection.execute(
-                "SELECT invoice_number, rows_sha256 FROM billing.documents WHERE month = $1", [month]
-            ).fetchall()
-        )
+    recorded = """
+        SELECT document.month, document.invoice_number, document.rows_sha256
+        FROM billing.documents AS document LEFT JOIN billing.issues AS issue ON issue.issue_no = document.issue_no
+        WHERE document.rows_sha256 IS NOT NULL OR issue.evidence_sha256 IS NOT NULL
+    """
+    known: dict[str, dict[str, str | None]] = defaultdict(dict)
+    for month, number, sha256 in connection.execute(recorded).fetchall():
+        known[month][number] = sha256
+    for month in sorted(known):
         for document in _documents(connection, "month = $1", month):
-            if recorded[document.number] not in (None, rows_checksum(document)):
+            if document.number in known[month] and known[month][document.number] != rows_checksum(document):
                 yield document.number
 
 
@@ -116,8 +116,20 @@ def _documents(connection: duckdb.DuckDBPyConnection, condition: str, value: str
         value,
         CreditUse,
     )
+    appendix = _parts(
+        connection,
+        f"""
+        SELECT
+            invoice_number, row_no, part, key, title, cvs, questions, minutes, billed_exact, amount_minor
+        FROM billing.invoice_appendix WHERE {wanted} ORDER BY row_no
+        """,  # noqa: S608 - our own text
+        value,
+        AppendixRow,
+    )
     return [
-        _document(lines.get(number, ()), taxes.get(number, ()), uses.get(number, ()), number, *head)
+        _document(
+            lines.get(number, ()), taxes.get(number, ()), uses.get(number, ()), appendix.get(number, ()), number, *head
+        )
         for number, *head in heads
     ]
 
@@ -145,6 +157,7 @@ def _document(
     lines: tuple[Line, ...],
     taxes: tuple[TaxSum, ...],
     credit_uses: tuple[CreditUse, ...],
+    appendix: tuple[AppendixRow, ...],
     number: str,
     buyer: tuple[str, str, str | None, str | None],
     month: str,
@@ -176,4 +189,5 @@ def _document(
         reason,
         None if accepted[0] is None else Acceptance(accepted[0], *accepted[1:]),
         corrects,
+        appendix,
     )

@@ -24,6 +24,7 @@ from tokenboard_etl.billing.policy_rules import (
     Exchange,
     FallbackPrice,
     Fee,
+    InvoicedEstimates,
     Margin,
     Minimum,
     PriceOverride,
@@ -102,6 +103,7 @@ class Policy(Part):
     categories: tuple[Category, ...] = _CATEGORIES
     fallback_prices: tuple[FallbackPrice, ...] = _FALLBACK_PRICES
     price_overrides: tuple[PriceOverride, ...] = ()
+    invoiced_estimates: tuple[InvoicedEstimates, ...] = ()
     settle_days: Whole | None = Field(
         None, ge=0, le=60, description="What TOKENBOARD_SETTLE_DAYS has to be; none: whatever it is."
     )

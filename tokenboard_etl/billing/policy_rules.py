@@ -265,5 +265,17 @@ class PriceOverride(Scoped):
             return self.usd_per_million_tokens.scaleb(-6)
 
 
+class InvoicedEstimates(Scoped):
+    """Days of a tenant whose estimates are invoiced where the provider's figures are not there.
+
+    What the provider says later is a correction, as of any other line.
+    """
+
+    fields: ClassVar[tuple[str, ...]] = ("tenant",)
+
+    tenant: Name
+    valid_until: Day = Field(alias="until", description="UTC day after the last one.")
+
+
 def _as_bits(flags: Iterable[bool]) -> int:
     return int("".join(str(int(flag)) for flag in flags), 2)

@@ -10,7 +10,14 @@ import duckdb
 
 from tokenboard_etl.billing.policy_file import PolicyFile, parse_policy
 from tokenboard_etl.billing.policy_globs import to_like
-from tokenboard_etl.billing.policy_rules import Budget, Category, FallbackPrice, Margin, PriceOverride
+from tokenboard_etl.billing.policy_rules import (
+    Budget,
+    Category,
+    FallbackPrice,
+    InvoicedEstimates,
+    Margin,
+    PriceOverride,
+)
 from tokenboard_etl.tenants.registry import rerate_open_months
 from tokenboard_etl.warehouse.connection import transaction
 
@@ -33,6 +40,7 @@ def record_policy(connection: duckdb.DuckDBPyConnection, file: PolicyFile, now: 
                 [file.sha256, file.content, now, file.policy.margin_alarm_percent],
             )
             _append(connection, "policy.margins", file, [_margin(each) for each in file.policy.margins])
+            _append(connection, "policy.invoiced_estimates", file, map(_named, file.policy.invoiced_estimates))
         if is_new:
             connection.execute(
                 "INSERT INTO policy.uses SELECT max(use_no) + 1, $1, $2 FROM policy.uses", [file.sha256, now]
@@ -127,6 +135,10 @@ def _fallback(price: FallbackPrice) -> tuple[object, ...]:
 def _price(price: PriceOverride) -> tuple[object, ...]:
     what = (price.id, to_like(price.model), price.tier, price.token_kind, price.usd_per_token)
     return (*what, price.precedence, price.valid_from, price.valid_until)
+
+
+def _named(rule: InvoicedEstimates) -> tuple[object, ...]:
+    return (rule.id, rule.tenant, rule.valid_from, rule.valid_until)
 
 
 def _like(pattern: str | None) -> str | None:

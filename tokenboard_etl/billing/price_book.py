@@ -22,7 +22,7 @@ from tokenboard_etl.errors import LoadRefused, TokenboardError
 from tokenboard_etl.http import download
 from tokenboard_etl.periods import FIRST_DAY, utc_day
 from tokenboard_etl.warehouse.connection import transaction
-from tokenboard_etl.warehouse.load import mark_months
+from tokenboard_etl.warehouse.loads import mark_months
 
 log = logging.getLogger("tokenboard.prices")
 

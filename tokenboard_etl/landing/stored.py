@@ -41,7 +41,8 @@ class Landing:
     """A complete load. `days` are the days the provider confirmed; None for a snapshot of now, which has none.
 
     `account` tells provider accounts apart, `run` names the run it was made in. `unavailable` says why the provider
-    gave nothing: then there are no figures, which is not the same as zero.
+    gave nothing: then there are no figures, which is not the same as zero. `manifest_sha256` is that of the manifest's
+    bytes.
     """
 
     load_id: str
@@ -54,6 +55,7 @@ class Landing:
     finished_at: datetime
     pages: tuple[Page, ...]
     folder: Path
+    manifest_sha256: str
     account: str = ""
     run: str = ""
     unavailable: str | None = None
@@ -101,14 +103,14 @@ def read_landing(folder: Path) -> Landing:
     """A complete load by its folder. Raises FileNotFoundError where there is none, LandingDamaged for a bad one."""
     content = (folder / MANIFEST).read_bytes()
     try:
-        return _as_landing(folder, json.loads(content))
+        return _as_landing(folder, json.loads(content), hashlib.sha256(content).hexdigest())
     except (ValueError, KeyError, TypeError) as error:
         raise LandingDamaged(
             f"The manifest {folder / MANIFEST} cannot be read ({type(error).__name__}). Restore it from a backup."
         ) from error
 
 
-def _as_landing(folder: Path, raw: dict[str, Any]) -> Landing:
+def _as_landing(folder: Path, raw: dict[str, Any], manifest_sha256: str) -> Landing:
     return Landing(
         raw["load_id"],
         raw["connection_id"],
@@ -120,6 +122,7 @@ def _as_landing(folder: Path, raw: dict[str, Any]) -> Landing:
         datetime.fromisoformat(raw["finished_at"]),
         tuple(Page(**page) for page in raw["pages"]),
         folder,
+        manifest_sha256,
         raw["account"],
         raw.get("run", ""),
         raw.get("unavailable"),

@@ -11,7 +11,7 @@ import duckdb
 
 from tokenboard_etl.operations.operation import COLUMNS, Operation
 from tokenboard_etl.periods import utc_day
-from tokenboard_etl.warehouse.load import mark_months
+from tokenboard_etl.warehouse.loads import mark_months
 
 _STATED = ", ".join(COLUMNS).replace("candidate", "candidate_sha256")
 """The columns of the table that a row states, in the order of its fields."""
@@ -73,7 +73,10 @@ def insert_new(
     inserted = connection.execute(
         f"""
         INSERT INTO ops.operations BY NAME
-        SELECT {_STATED}, usage_date, $1 AS loaded_at FROM incoming_operations WHERE {new}
+        SELECT
+            {_STATED}, usage_date, $1 AS loaded_at,
+            (SELECT coalesce(max(issue_no), 0) FROM billing.issues) AS after_issue
+        FROM incoming_operations WHERE {new}
         """,  # noqa: S608 - our own names
         [now],
     ).fetchall()

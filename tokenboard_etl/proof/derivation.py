@@ -15,6 +15,7 @@ from tokenboard_etl.billing.evidence import registry_checksum
 from tokenboard_etl.billing.invoice import Acceptance, Invoice
 from tokenboard_etl.billing.issued import issued_document
 from tokenboard_etl.billing.kept_states import restore
+from tokenboard_etl.billing.known_operations import KNOWN_OPERATIONS, OPERATIONS
 from tokenboard_etl.billing.policy_file import parse_policy
 from tokenboard_etl.billing.policy_versions import policy_in_use, record_policy
 from tokenboard_etl.errors import LandingDamaged
@@ -29,7 +30,8 @@ from tokenboard_etl.warehouse.pages import exposed
 from tokenboard_etl.warehouse.sql_files import names_in, quoted
 
 _NAMES = "ops.told_names"
-_ISSUED = ("documents", "invoice_lines", "invoice_taxes", "credit_uses")
+_ISSUED = ("documents", "invoice_lines", "invoice_taxes", "credit_uses", "invoice_appendix")
+_RATED = ("billing.invoice_drafts", "billing.category_costs", "billing.job_costs")
 _SETTLE_DAYS = 0
 """Says only which days are final, which no line depends on."""
 
@@ -48,8 +50,8 @@ def landings_of(evidence: Evidence, root: Path) -> tuple[list[tuple[Share, Landi
         except LandingDamaged as error:
             altered.append(f"A landing was altered: {error}")
             continue
-        if not _is_of(landing, share):
-            altered.append(f"The manifest of the landing {folder} was altered: it names another load or provider.")
+        if share.manifest_sha256 not in (None, landing.manifest_sha256) or not _is_of(landing, share):
+            altered.append(f"The manifest of the landing {folder} was altered: it is not that which was loaded.")
         if landing.sha256 != share.sha256:
             altered.append(f"The landing {folder} was altered: its bodies are not those the document rests on.")
         found.append((share, landing))
@@ -89,9 +91,12 @@ def fill(
                 SELECT invoice_number FROM billing.documents WHERE issue_no < $1)
         """  # noqa: S608 - our own names
         copy_rows(scratch, kept, f"billing.{table}", earlier, evidence.issue_no)
+    if evidence.with_operations:
+        copy_rows(scratch, kept, OPERATIONS, KNOWN_OPERATIONS, evidence.issue_no, evidence.month)
     for share, landing in landings:
         _stage(scratch, share, landing)
-    build_with_sources(scratch, "billing.invoice_drafts")
+        _record_days(scratch, share, landing)
+    build_with_sources(scratch, *_RATED)
     if registry_checksum(scratch) != evidence.registry_sha256:
         return [f"The registry's bindings {evidence.registry_sha256[:12]} were altered (registry.binding_versions)."]
     return []
@@ -119,6 +124,7 @@ def derived(scratch: duckdb.DuckDBPyConnection, evidence: Evidence, issued: Invo
         policy,
         issued.buyer.tenant_id,
         Acceptance(*accepted) if accepted else None,
+        with_parts=evidence.with_operations,
     )
     documents = (replace(each, number=issued.number) for one in inputs for each in documents_of(one))
     return next((each for each in documents if each.currency == issued.currency), None)
@@ -135,6 +141,22 @@ def earlier_documents(scratch: duckdb.DuckDBPyConnection, tenant_id: str) -> Ite
     ).fetchall()
     for number, rows_sha256 in rows:
         yield issued_document(scratch, number), rows_sha256
+
+
+def uses_of_nobody(scratch: duckdb.DuckDBPyConnection, tenant_id: str) -> list[tuple[str, str]]:
+    """Number and credit of uses that lessen a credit of the tenant's and stand on no document of it."""
+    return scratch.execute(
+        """
+        SELECT entry.invoice_number, entry.credit_id FROM billing.credit_uses AS entry
+        WHERE entry.tenant_id = $1 AND NOT EXISTS (
+            SELECT 1 FROM billing.documents AS document
+            WHERE document.invoice_number = entry.invoice_number
+                AND document.issue_no = entry.issue_no
+                AND document.tenant_id = entry.tenant_id)
+        ORDER BY ALL
+        """,
+        [tenant_id],
+    ).fetchall()
 
 
 def copy_rows(
@@ -165,3 +187,19 @@ def _stage(scratch: duckdb.DuckDBPyConnection, share: Share, landing: Landing) -
         stage(scratch, raw_table(landing.provider, share.report), landing, "usage_date", share.days)
         if share.of_gone_keys:
             leave_gone_keys(scratch, landing, share.days)
+
+
+def _record_days(scratch: duckdb.DuckDBPyConnection, share: Share, landing: Landing) -> None:
+    """Which days were read: what was not is estimated, and read and empty is not the same."""
+    scratch.execute(
+        "INSERT INTO ops.load_days SELECT $1, $2, $3, $4, unnest($5::DATE[]), $6, $7, 0, NULL",
+        [
+            share.load_id,
+            share.connection_id,
+            landing.provider,
+            share.report,
+            list(share.days),
+            landing.started_at,
+            landing.finished_at,
+        ],
+    )

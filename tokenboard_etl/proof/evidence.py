@@ -14,17 +14,22 @@ import duckdb
 
 from tokenboard_etl.billing.evidence import evidence_checksum
 from tokenboard_etl.billing.kept_states import checksum_of
+from tokenboard_etl.billing.known_operations import OPERATIONS, operations_checksum
 from tokenboard_etl.errors import CheckFailed
 
 
 @dataclass(frozen=True)
 class Share:
-    """The days of a load that an issue rests on; `of_gone_keys`: only its rows of keys that were gone later."""
+    """The days of a load that an issue rests on; `of_gone_keys`: only its rows of keys that were gone later.
+
+    `manifest_sha256` is None for a load from before it was kept.
+    """
 
     connection_id: str
     report: str
     load_id: str
     sha256: str
+    manifest_sha256: str | None
     of_gone_keys: bool
     days: tuple[date, ...]
 
@@ -33,6 +38,7 @@ class Share:
 class Evidence:
     """What an issuing transaction rested on. `states` has tables as they were then, `policies` versions by checksum.
 
+    `with_operations`: what applications had told of the month by then counts, for it is in the documents' appendices.
     `altered` says in sentences what is not as it was recorded.
     """
 
@@ -46,7 +52,14 @@ class Evidence:
     states: Mapping[str, str]
     policies: Mapping[str, str]
     shares: tuple[Share, ...]
+    with_operations: bool
     altered: tuple[str, ...]
+
+    @property
+    def unknown_manifests(self) -> int:
+        """Loads of which it was not kept what their manifest was."""
+        unknown = (each for each in self.shares if each.manifest_sha256 is None)
+        return len({(each.connection_id, each.report, each.load_id) for each in unknown})
 
 
 def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
@@ -69,6 +82,7 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
             "checksum, every night."
         )
     states = _states(kept, issue_no)
+    operations_sha256, _ = states.pop(OPERATIONS, (None, ""))
     policies = _policies(kept, {policy_sha256, *_of_closed_months(states)})
     altered = []
     if evidence_checksum(kept, issue_no, facts) != sealed_as:
@@ -86,6 +100,8 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
         for sha256, content in policies.items()
         if hashlib.sha256(content.encode()).hexdigest() != sha256
     ]
+    if operations_sha256 not in (None, operations_checksum(kept, issue_no, month)):
+        altered.append(f"The operations of {month} that were known then were altered ({OPERATIONS}).")
     return Evidence(
         issue_no,
         month,
@@ -97,6 +113,7 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
         {table: content for table, (_, content) in states.items()},
         policies,
         tuple(_shares(kept, issue_no)),
+        operations_sha256 is not None,
         tuple(altered),
     )
 
@@ -139,16 +156,17 @@ def _shares(kept: duckdb.DuckDBPyConnection, issue_no: int) -> Iterator[Share]:
         """
         WITH ranked AS (
             SELECT
-                connection_id, report, load_id, sha256, usage_date,
+                connection_id, report, load_id, sha256, manifest_sha256, usage_date,
                 row_number() OVER (
                     PARTITION BY connection_id, report, usage_date ORDER BY load_id DESC
                 ) > 1 AS of_gone_keys
             FROM billing.issue_source_days WHERE issue_no = $1
         )
-        SELECT connection_id, report, load_id, sha256, of_gone_keys, list(usage_date ORDER BY usage_date)
+        SELECT
+            connection_id, report, load_id, sha256, manifest_sha256, of_gone_keys, list(usage_date ORDER BY usage_date)
         FROM ranked GROUP BY ALL ORDER BY of_gone_keys, load_id, connection_id, report
         """,
         [issue_no],
     ).fetchall()
-    for connection_id, report, load_id, sha256, of_gone_keys, days in rows:
-        yield Share(connection_id, report, load_id, sha256, of_gone_keys, tuple(days))
+    for connection_id, report, load_id, sha256, manifest_sha256, of_gone_keys, days in rows:
+        yield Share(connection_id, report, load_id, sha256, manifest_sha256, of_gone_keys, tuple(days))

@@ -17,7 +17,7 @@ from tokenboard_etl.billing.invoice import Invoice
 from tokenboard_etl.billing.issued import issued_document
 from tokenboard_etl.billing.records import rows_checksum
 from tokenboard_etl.proof.comparison import differences
-from tokenboard_etl.proof.derivation import derived, earlier_documents, fill, landings_of
+from tokenboard_etl.proof.derivation import derived, earlier_documents, fill, landings_of, uses_of_nobody
 from tokenboard_etl.proof.evidence import Evidence, evidence_of
 from tokenboard_etl.proof.records_now import altered_since
 from tokenboard_etl.rendering.environment import template_checksum
@@ -64,7 +64,8 @@ def prove(settings: Settings, number: str) -> Proof:
                 failures += fill(scratch, kept, evidence, landings)
                 failures += altered_since(scratch, kept, evidence, issued.buyer.tenant_id)
                 failures += _earlier(scratch, issued)
-                failures += _lines(scratch, evidence, issued, noted, renders=not failures)
+                lines = list(_lines(scratch, evidence, issued, noted, renders=not failures))
+                failures += [*lines, *(_unknown(evidence) if lines else ())]
         failures += [*_stored(issued, noted, evidence), *_file(path, noted, number)]
     return Proof(issued, noted, evidence, path, tuple(dict.fromkeys(failures)))
 
@@ -92,6 +93,8 @@ def _earlier(scratch: duckdb.DuckDBPyConnection, issued: Invoice) -> Iterator[st
     for document, rows_sha256 in earlier_documents(scratch, issued.buyer.tenant_id):
         if rows_sha256 is not None and rows_checksum(document) != rows_sha256:
             yield f"The stored rows of {document.number}, an earlier document of the tenant, were altered."
+    for number, credit_id in uses_of_nobody(scratch, issued.buyer.tenant_id):
+        yield f"The use of the credit {credit_id} by {number} was altered: no such document of the tenant used it."
 
 
 def _lines(
@@ -110,11 +113,16 @@ def _lines(
         )
 
 
+def _unknown(evidence: Evidence) -> Iterator[str]:
+    if loads := evidence.unknown_manifests:
+        yield f"Of {loads} load(s) it was not kept what their manifest was, so one that was altered is not named."
+
+
 def _stored(issued: Invoice, noted: Noted, evidence: Evidence) -> Iterator[str]:
     if rows_checksum(issued) != noted.rows_sha256:
         yield (
             f"The stored rows of {issued.number} were altered (billing.documents, billing.invoice_lines, "
-            "billing.invoice_taxes or billing.credit_uses)."
+            "billing.invoice_taxes, billing.credit_uses or billing.invoice_appendix)."
         )
     if (noted.net_minor, noted.tax_minor, noted.total_minor) != (
         issued.net_minor,

@@ -77,11 +77,19 @@ _DEFAULTS = """
 
 _CLOSINGS = "SELECT DISTINCT month FROM (FROM closed_months_then EXCEPT ALL FROM closed_months_now) ORDER BY ALL"
 
+_RULES_OF = {
+    "margins": "margin",
+    "categories": "category",
+    "invoiced_estimates": "invoiced estimate",
+    "price_overrides": "price override",
+    "fallback_prices": "fallback price",
+}
+"""What versions of the policy have rows of that decide lines, and what one is called. The last three: of estimates."""
+
 _NOW = {
     "policy.prices": "prices",
     "registry.accounts": "accounts",
-    "policy.margins": "margins",
-    "policy.categories": "categories",
+    **{f"policy.{table}": table for table in _RULES_OF},
     "policy.default_margins": "default_margins",
     "billing.closed_months": "closed_months",
 }
@@ -106,7 +114,7 @@ def altered_since(
             f"The registry's binding of the {provider} {kind} {account_id} to {tenant_id} since {day} was altered "
             "(registry.accounts)."
         )
-    for table, rule in (("margins", "margin"), ("categories", "category")):
+    for table, rule in _RULES_OF.items():
         for sha256, rule_id in then.execute(_RULES.format(table=table)).fetchall():
             yield f"The {rule} {rule_id} of the policy version {sha256[:12]} was altered (policy.{table})."
     for (rule_id,) in then.execute(_DEFAULTS, {"day": utc_day(evidence.issued_at)}).fetchall():

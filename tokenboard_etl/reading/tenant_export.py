@@ -1,5 +1,5 @@
-"""What a tenant may have of the published file: its documents, their lines and taxes, its days. No cost, no margin,
-nobody else.
+"""What a tenant may have of the published file: its documents, their lines, taxes and appendices, its days. No cost, no
+margin, nobody else.
 
 Columns are named one by one, so that a new column of a table goes nowhere by itself. What names a margin rule, a
 connection or a load is left out, because a name may tell what it stands for.
@@ -39,11 +39,20 @@ _TABLES = {
         JOIN billing.invoice_taxes AS known ON known.invoice_number = document.invoice_number
         WHERE document.tenant_id = $1 ORDER BY known.invoice_number, known.tax
     """,
+    "appendices": """
+        SELECT
+            explained.invoice_number, explained.row_no, explained.part, explained.key, explained.title, explained.cvs,
+            explained.questions, explained.minutes, document.currency, explained.billed_exact AS billed_usd,
+            explained.amount_minor
+        FROM billing.invoices AS document
+        JOIN billing.invoice_appendix AS explained ON explained.invoice_number = document.invoice_number
+        WHERE document.tenant_id = $1 ORDER BY explained.invoice_number, explained.row_no
+    """,
     "days": """
         SELECT
-            usage_date, provider, billed_account_id AS account_id, api_key_id, line_item, model, category, quantity,
-            quantity_unit, billed_usd
-        FROM billing.charges WHERE tenant_id = $1 AND source = 'provider'
+            usage_date, provider, billed_account_id AS account_id, api_key_id, invoice_item AS line_item, model,
+            category, quantity, quantity_unit, billed_usd
+        FROM billing.charges WHERE tenant_id = $1 AND invoice_item IS NOT NULL
         ORDER BY usage_date, provider, account_id, api_key_id, line_item
     """,
 }

@@ -12,7 +12,7 @@ from tokenboard_etl.tenants.key_ring import KeyRing
 from tokenboard_etl.tenants.stored_connections import stored_connections
 from tokenboard_etl.tenants.vault import read_vault
 from tokenboard_etl.warehouse.connection import transaction
-from tokenboard_etl.warehouse.load import mark_months
+from tokenboard_etl.warehouse.loads import mark_months
 
 Known = tuple[str, str, str, str | None]
 

@@ -8,7 +8,7 @@ from datetime import date, datetime
 import duckdb
 
 from tokenboard_etl.errors import RegistryError
-from tokenboard_etl.warehouse.load import mark_months
+from tokenboard_etl.warehouse.loads import mark_months
 
 ACTIVE, SUSPENDED, OFFBOARDED = "active", "suspended", "offboarded"
 

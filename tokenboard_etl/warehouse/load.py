@@ -7,7 +7,7 @@ said nothing about them. Doing it twice changes nothing, and an older read never
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 
@@ -21,6 +21,14 @@ from tokenboard_etl.warehouse.drift import Contract, record_unknown
 from tokenboard_etl.warehouse.gone_keys import IS_GONE, record_gone_keys
 from tokenboard_etl.warehouse.gone_keys import TABLE as ANALYTICS
 from tokenboard_etl.warehouse.live import LIVE_REPORTS, replace_instants
+from tokenboard_etl.warehouse.loads import (
+    began_before_another,
+    days_not_read_since,
+    loaded_rows,
+    mark_months,
+    record_days,
+    record_load,
+)
 from tokenboard_etl.warehouse.pages import exposed, memory_for
 from tokenboard_etl.warehouse.restatements import find_collapse, is_restated, record_restatements
 from tokenboard_etl.warehouse.sql_files import quoted, read_sql
@@ -43,19 +51,6 @@ def _endpoint(landing: Landing) -> str | None:
     return landing.report.partition(".")[2] or None
 
 
-def loaded_ids(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    """Loads that are in the warehouse already."""
-    return {load_id for (load_id,) in connection.execute("SELECT load_id FROM ops.loads").fetchall()}
-
-
-def _loaded_rows(connection: duckdb.DuckDBPyConnection, landing: Landing) -> int | None:
-    found = connection.execute(
-        "SELECT rows FROM ops.loads WHERE load_id = $1 AND connection_id = $2 AND report = $3 AND result = 'loaded'",
-        [landing.load_id, landing.connection_id, landing.report],
-    ).fetchall()
-    return int(found[0][0]) if found else None
-
-
 def load_landing(
     connection: duckdb.DuckDBPyConnection,
     landing: Landing,
@@ -70,7 +65,7 @@ def load_landing(
     that is right. A refused landing is recorded as such and not tried again: the next read of the same days takes its
     place. Without a `contract` only checksums and figures are checked.
     """
-    rows = _loaded_rows(connection, landing)
+    rows = loaded_rows(connection, landing)
     if rows is not None:
         return rows
     try:
@@ -80,7 +75,7 @@ def load_landing(
                 record_unknown(connection, landing, contract)
     except LoadRefused:
         with transaction(connection):
-            _record_load(connection, landing, 0, "refused", None)
+            record_load(connection, landing, 0, "refused", None)
         raise
     log.info(
         "loaded %d rows of %s %s (%s)",
@@ -103,9 +98,9 @@ def _load(
     table = raw_table(landing.provider, landing.report)
     if landing.unavailable:
         with exposed(connection, landing, contract):
-            _record_load(connection, landing, 0, "unavailable", None)
+            record_load(connection, landing, 0, "unavailable", None)
         return 0
-    if landing.days is None and _began_before_another(connection, landing):
+    if landing.days is None and began_before_another(connection, landing):
         log.warning(
             "%s %s: a read that began after %s is loaded already, so this one changes nothing; is the clock right?",
             landing.connection_id,
@@ -113,21 +108,21 @@ def _load(
             landing.started_at,
         )
         with exposed(connection, landing, contract):
-            _record_load(connection, landing, 0, "superseded", None)
+            record_load(connection, landing, 0, "superseded", None)
         return 0
     if landing.report in LIVE_REPORTS:
         with exposed(connection, landing, contract):
             rows = replace_instants(connection, table, landing)
-        _record_load(connection, landing, rows, "loaded", None)
+        record_load(connection, landing, rows, "loaded", None)
         return rows
     if landing.days is None:
         today = [utc_day(landing.started_at)]
         with exposed(connection, landing, contract):
             stage(connection, table, landing, "snapshot_date", today)
         rows = replace_window(connection, table, landing, "snapshot_date", today)
-        _record_load(connection, landing, rows, "loaded", None)
+        record_load(connection, landing, rows, "loaded", None)
         return rows
-    days = _days_not_read_since(connection, landing, landing.days)
+    days = days_not_read_since(connection, landing, landing.days)
     if len(days) < len(landing.days):
         log.warning(
             "%s %s: %d of %d day(s) had been read later than %s already and keep those figures; is the clock right?",
@@ -149,9 +144,9 @@ def _load(
         accepted = accepted_reason if collapse else None
         record_restatements(connection, table, landing, days)
     rows = replace_window(connection, table, landing, "usage_date", days)
-    _record_days(connection, table, landing, days)
+    record_days(connection, table, landing, days)
     mark_months(connection, {str(Month.of(day)) for day in days})
-    _record_load(connection, landing, rows, "loaded" if days or not landing.days else "superseded", accepted)
+    record_load(connection, landing, rows, "loaded" if days or not landing.days else "superseded", accepted)
     return rows
 
 
@@ -214,12 +209,6 @@ def stage(
     connection.execute(f"CREATE OR REPLACE TEMP VIEW incoming AS SELECT * FROM {quoted(table)} WHERE {condition}")  # noqa: S608 - names are ours
 
 
-def mark_months(connection: duckdb.DuckDBPyConnection, months: Collection[str]) -> None:
-    """Notes that the models of these months must be built again."""
-    for month in sorted(months):
-        connection.execute("INSERT INTO ops.dirty_months VALUES ($1)", [month])
-
-
 _UNFIT = (
     duckdb.ConstraintException,
     duckdb.ConversionException,
@@ -238,88 +227,3 @@ def _figures_required(landing: Landing) -> Iterator[None]:
             f"not fit ({str(error).splitlines()[0]}). Nothing of it was loaded, and it will not be tried again; the "
             f"answers are kept in {landing.folder}. Run the same command again to read the days anew."
         ) from error
-
-
-def _began_before_another(connection: duckdb.DuckDBPyConnection, landing: Landing) -> bool:
-    """Whether a snapshot of the same day, or any read of the running day, that began later is loaded already.
-
-    Such a read covers all that this one could add; a snapshot counts for its own day alone.
-    """
-    later = connection.execute(
-        """
-        SELECT count(*) FROM ops.loads
-        WHERE connection_id = $1 AND report = $2 AND started_at > $3 AND result = 'loaded'
-            AND ($4 OR CAST(started_at AS DATE) = CAST($3 AS DATE))
-        """,
-        [landing.connection_id, landing.report, landing.started_at, landing.report in LIVE_REPORTS],
-    ).fetchall()
-    return bool(later[0][0])
-
-
-def _days_not_read_since(connection: duckdb.DuckDBPyConnection, landing: Landing, days: Collection[date]) -> list[date]:
-    """The given days without those a load that began later has already brought."""
-    newer = connection.execute(
-        """
-        SELECT DISTINCT usage_date FROM ops.load_days
-        WHERE connection_id = $1 AND report = $2 AND started_at > $3
-        """,
-        [landing.connection_id, landing.report, landing.started_at],
-    ).fetchall()
-    return sorted(set(days) - {day for (day,) in newer})
-
-
-def _record_days(connection: duckdb.DuckDBPyConnection, table: str, landing: Landing, days: Sequence[date]) -> None:
-    has_cost = connection.execute(
-        """
-        SELECT count(*) FROM duckdb_columns()
-        WHERE schema_name || '.' || table_name = $1 AND column_name = 'cost_usd'
-        """,
-        [table],
-    ).fetchall()[0][0]
-    # OpenRouter's rows of the whole account have no key_hash; the keys' rows are parts of them.
-    whole = "key_hash IS NULL" if table == ANALYTICS else "true"
-    total = f"coalesce(sum(cost_usd) FILTER ({whole}), 0)" if has_cost else "NULL"
-    connection.execute(
-        f"""
-        INSERT INTO ops.load_days
-        SELECT $load, $connection, $provider, $report, day, $started, $finished, count(incoming.usage_date),
-            {total}
-        FROM (SELECT unnest($days::DATE[]) AS day) LEFT JOIN incoming ON incoming.usage_date = day
-        GROUP BY day
-        """,  # noqa: S608 - names are ours
-        {
-            "load": landing.load_id,
-            "connection": landing.connection_id,
-            "provider": landing.provider,
-            "report": landing.report,
-            "started": landing.started_at,
-            "finished": landing.finished_at,
-            "days": list(days),
-        },
-    )
-
-
-def _record_load(
-    connection: duckdb.DuckDBPyConnection, landing: Landing, rows: int, result: str, accepted_reason: str | None
-) -> None:
-    connection.execute(
-        "INSERT INTO ops.loads VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, NULL)",
-        [
-            landing.load_id,
-            landing.connection_id,
-            landing.provider,
-            landing.report,
-            landing.window.start,
-            landing.window.end,
-            landing.started_at,
-            landing.finished_at,
-            len(landing.pages),
-            rows,
-            sum(page.bytes for page in landing.pages),
-            landing.sha256,
-            round((landing.finished_at - landing.started_at).total_seconds(), 3),
-            result,
-            accepted_reason,
-            landing.unavailable,
-        ],
-    )

@@ -6,6 +6,7 @@ Records stay what they are: loads, registry, margin rules, restatements, issued 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -102,15 +103,17 @@ def gone_key_shares(connection: duckdb.DuckDBPyConnection) -> list[Share]:
 def rebuild(connection: duckdb.DuckDBPyConnection, root: Path, now: datetime, settle_days: int) -> dict[str, int]:
     """Fills the raw tables from landings and builds every model whole; returns table name to row count.
 
-    All or nothing: a landing that is missing or damaged leaves every table as it was.
+    All or nothing: a landing that is missing or damaged, or no longer the one that was loaded, leaves every table as it
+    was.
     """
+    manifests = _manifests(connection)
     with transaction(connection):
         for table in names_in("raw"):
             connection.execute(f"DELETE FROM {quoted(table)}")  # noqa: S608 - quoted
         for share in [*newest_shares(connection), *live_shares(connection)]:
-            _reload(connection, share, _landing_of(share, root))
+            _reload(connection, share, _landing_of(share, root, manifests))
         for share in gone_key_shares(connection):
-            landing = _landing_of(share, root)
+            landing = _landing_of(share, root, manifests)
             with exposed(connection, landing):
                 stage(connection, raw_table(share.provider, share.report), landing, "usage_date", share.days)
             leave_gone_keys(connection, landing, share.days)
@@ -119,15 +122,33 @@ def rebuild(connection: duckdb.DuckDBPyConnection, root: Path, now: datetime, se
     return rows
 
 
-def _landing_of(share: Share, root: Path) -> Landing:
+Manifests = Mapping[tuple[str, str, str], str]
+
+
+def _manifests(connection: duckdb.DuckDBPyConnection) -> Manifests:
+    """By connection, report and load what its manifest was when it was loaded, as far as that was kept."""
+    rows = connection.execute(
+        "SELECT connection_id, report, load_id, manifest_sha256 FROM ops.loads WHERE manifest_sha256 IS NOT NULL"
+    ).fetchall()
+    return {(connection_id, report, load_id): sha256 for connection_id, report, load_id, sha256 in rows}
+
+
+def _landing_of(share: Share, root: Path, manifests: Manifests) -> Landing:
     folder = share.folder(root)
     try:
-        return read_landing(folder)
+        landing = read_landing(folder)
     except FileNotFoundError:
         raise LandingDamaged(
             f"The landing {folder} is missing, and {share.connection_id} {share.report} of {share.days[0]} rests on "
             "it. Restore it from a backup. Nothing was changed."
         ) from None
+    known = manifests.get((share.connection_id, share.report, share.load_id))
+    if known not in (None, landing.manifest_sha256):
+        raise LandingDamaged(
+            f"The manifest of the landing {folder} is not that which was loaded (checksum differs). Restore it from a "
+            "backup. Nothing was changed."
+        )
+    return landing
 
 
 def _reload(connection: duckdb.DuckDBPyConnection, share: Share, landing: Landing) -> None:

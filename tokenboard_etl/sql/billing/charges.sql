@@ -6,6 +6,7 @@
 -- Every cost row becomes exactly one charge: bindings and rates do not overlap (checks), and nothing is dropped by a
 -- join. Whose it is, and under which version of the policy, is staging.tenant_costs; its price is billing.rates. Only
 -- source provider is summed and invoiced; the others fill days whose real cost has not arrived, and go when it does.
+-- Estimates of days that the policy names under invoiced_estimates are invoiced too, as items of their own.
 -- column usage_date: UTC day of the cost.
 -- column tenant_id: Who pays; 'unallocated' where nobody is bound.
 -- column provider: openai or openrouter.
@@ -23,6 +24,7 @@
 -- column billed_usd: cost_usd x multiplier, exact, 24 decimals.
 -- column margin_rule_id: The rule the multiplier is from; NULL for unallocated spend.
 -- column source: provider: the provider's own cost figure; estimated: from usage; fallback: operations x unit price.
+-- column invoice_item: What it is called on an invoice, estimates as such; NULL for what is not invoiced.
 -- column load_id: The load that brought the cost; NULL for what no provider said.
 SELECT
     cost.usage_date,
@@ -43,6 +45,12 @@ SELECT
         AS DECIMAL(38, 24)) AS billed_usd,
     rate.margin_rule_id,
     cost.source,
+    CASE
+        WHEN cost.tenant_id IS NULL THEN NULL
+        WHEN cost.source = 'provider' THEN cost.line_item
+        WHEN named.rule_id IS NOT NULL
+            THEN concat(CASE WHEN cost.line_item = '' THEN 'not itemised' ELSE cost.line_item END, ' (', cost.source, ')')
+    END AS invoice_item,
     cost.load_id
 FROM staging.tenant_costs AS cost
 LEFT JOIN billing.rates AS rate
@@ -54,3 +62,8 @@ LEFT JOIN billing.rates AS rate
     AND rate.category = cost.category
     AND rate.valid_from <= cost.usage_date
     AND cost.usage_date < rate.valid_until
+LEFT JOIN policy.invoiced_estimates AS named
+    ON named.policy_sha256 = cost.policy_sha256
+    AND named.tenant_id = cost.tenant_id
+    AND named.valid_from <= cost.usage_date
+    AND cost.usage_date < named.valid_until

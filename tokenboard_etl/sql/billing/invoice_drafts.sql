@@ -7,7 +7,7 @@
 -- column tenant_id: Tenant; unallocated spend has no invoice.
 -- column provider: openai or openrouter.
 -- column account_id: Project id or key hash; API key id where only the key is the tenant's.
--- column line_item: The provider's line item or model.
+-- column line_item: The provider's line item or model; estimates that are invoiced are items of their own and say so.
 -- column margin_rule_id: The rule that set the price.
 -- column quantity: How much, in unit; NULL where units differ or the provider does not say.
 -- column unit: Unit of the quantity.
@@ -19,7 +19,7 @@ SELECT
     tenant_id,
     provider,
     billed_account_id AS account_id,
-    line_item,
+    invoice_item AS line_item,
     margin_rule_id,
     CASE WHEN min(coalesce(quantity_unit, '')) = max(coalesce(quantity_unit, '')) THEN sum(quantity) END AS quantity,
     CASE WHEN min(coalesce(quantity_unit, '')) = max(coalesce(quantity_unit, '')) THEN max(quantity_unit) END AS unit,
@@ -27,5 +27,5 @@ SELECT
     sum(billed_usd) AS billed_exact,
     max(usage_date) AS last_day
 FROM billing.charges
-WHERE tenant_id <> 'unallocated' AND source = 'provider'
+WHERE invoice_item IS NOT NULL
 GROUP BY 1, 2, 3, 4, 5, 6

@@ -14,7 +14,7 @@ WITH names AS (
 to_be_invoiced AS (
     SELECT
         charges.tenant_id, tenants.name AS tenant_name, charges.provider, charges.billed_account_id AS account_id,
-        coalesce(max(names.name), charges.billed_account_id) AS account_name, charges.line_item,
+        coalesce(max(names.name), charges.billed_account_id) AS account_name, charges.invoice_item AS line_item,
         CASE WHEN count(DISTINCT coalesce(charges.quantity_unit, '')) = 1 THEN sum(charges.quantity) END AS quantity,
         CASE WHEN count(DISTINCT coalesce(charges.quantity_unit, '')) = 1 THEN max(charges.quantity_unit) END AS unit,
         CAST(sum(charges.billed_usd) AS DECIMAL(38, 24)) AS amount
@@ -23,14 +23,14 @@ to_be_invoiced AS (
     LEFT JOIN names
         ON names.tenant_id = charges.tenant_id AND names.provider = charges.provider
         AND names.account_id = charges.billed_account_id
-    WHERE charges.source = 'provider' AND charges.usage_date >= $month_start AND charges.usage_date < $month_end
+    WHERE charges.invoice_item IS NOT NULL AND charges.usage_date >= $month_start AND charges.usage_date < $month_end
         AND charges.tenant_id NOT IN (SELECT tenant_id FROM billing.invoices WHERE month = $month)
         AND NOT EXISTS (
             SELECT 1 FROM billing.closed_months AS closed
             WHERE closed.month = $month AND (closed.tenant_id IS NULL OR closed.tenant_id = charges.tenant_id)
         )
     GROUP BY
-        charges.tenant_id, tenants.name, charges.provider, charges.billed_account_id, charges.line_item,
+        charges.tenant_id, tenants.name, charges.provider, charges.billed_account_id, charges.invoice_item,
         charges.margin_rule_id
 ),
 keys AS (
