@@ -10,8 +10,9 @@ import duckdb
 
 from chaos.command import Home
 
-OF_THE_RUN = frozenset({"load_id", "main.migrations.applied_at"})
-"""What two runs over the same figures may differ in: names drawn for loads, and the host's clock at a migration.
+OF_THE_RUN = frozenset({"load_id", "manifest_sha256", "main.migrations.applied_at"})
+"""What two runs over the same figures may differ in: names drawn for loads, which stand in their manifests, and the
+host's clock at a migration.
 The command's own clock stands still, so every other instant must be equal."""
 
 OF_THE_PAGES = frozenset({"ops.loads.pages", "ops.loads.bytes", "ops.loads.sha256"})

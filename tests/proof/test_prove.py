@@ -249,10 +249,22 @@ def test_a_missing_landing_is_named(copied: Callable[[], Worked]) -> None:
         (f"UPDATE billing.invoice_taxes SET tax_minor = 2123 WHERE invoice_number = '{ACME_MAY}'", "taxes"),
         (f"UPDATE billing.documents SET total_minor = 1 WHERE invoice_number = '{ACME_MAY}'", "The stored totals"),
         (f"UPDATE billing.documents SET buyer_name = 'X' WHERE invoice_number = '{ACME_MAY}'", "buyer"),
+        (
+            f"UPDATE billing.documents SET series_number = 7 WHERE invoice_number = '{ACME_MAY}'",
+            f"{ACME_MAY} is stored as number 7 of INV-2026-#, which is not that number.",
+        ),
         ("UPDATE billing.credit_uses SET used = 1", "credit_uses"),
         (
             "UPDATE billing.issues SET default_margins = '[]' WHERE issue_no = 1",
             "The record of what issue 1 rests on was altered",
+        ),
+        (
+            "UPDATE billing.issues SET request = 'no JSON' WHERE issue_no = 1",
+            "The record of what issue 1 rests on was altered",
+        ),
+        (
+            "UPDATE billing.kept_states SET content = 'no JSON' WHERE table_name = 'billing.closed_months'",
+            "The state of billing.closed_months that was kept was altered",
         ),
     ],
 )
@@ -380,6 +392,9 @@ def test_what_was_issued_before_its_evidence_was_kept_is_refused_and_what_came_l
         "checksum, every night.\n"
     )
     assert failures(home, ACME_JUNE) == ""
+    alter(home, "UPDATE billing.documents SET rows_sha256 = 'x' WHERE month = '2026-05'")
+    with pytest.raises(CheckFailed, match="the checksum over the record of its issue was removed"):
+        failures(home, ACME_MAY)
 
 
 def test_nothing_is_issued_upon_rows_that_were_changed(copied: Callable[[], Worked]) -> None:
