@@ -23,6 +23,7 @@ import zstandard
 from pydantic import SecretStr
 
 from assets.run import run_nightly
+from tests.commands import tokenboard
 from tests.conftest import provider_that_says
 from tokenboard_etl.connecting import connect
 from tokenboard_etl.connections import connections
@@ -54,16 +55,7 @@ class Shell:
     env: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, *arguments: str, stdin: str | bytes = "", **more: str) -> subprocess.CompletedProcess[str]:
-        ended = subprocess.run(
-            [SCRIPT, *arguments],
-            env=self.surroundings(**more),
-            cwd=self.home.parent,
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
-            capture_output=True,
-            timeout=180,
-            check=False,
-        )
-        return subprocess.CompletedProcess(ended.args, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+        return tokenboard(*arguments, env=self.surroundings(**more), cwd=self.home.parent, stdin=stdin)
 
     def surroundings(self, **more: str) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "TOKENBOARD_HOME": str(self.home), **self.env, **more}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import duckdb
 import pytest
 
 from assets.run import run_nightly
+from tests.commands import tokenboard
 from tests.conftest import NOW
 from tokenboard_etl.doctor import examine, horizons
 from tokenboard_etl.errors import ProviderRejected
@@ -111,10 +110,9 @@ def test_what_a_key_may_not_read_is_told_with_the_reason_and_is_no_error(
 
 
 def test_the_command_exits_with_1_where_something_is_wrong(sandbox: RunningSandbox, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from tokenboard_etl.cli import main; main()", "doctor"]
-    home = {"TOKENBOARD_HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"}
-    sound = subprocess.run(command, env={**home, **sandbox.env()}, capture_output=True, text=True, check=False)
+    home = {"TOKENBOARD_HOME": str(tmp_path / "home")}
+    sound = tokenboard("doctor", env={**home, **sandbox.env()}, cwd=tmp_path)
     assert (sound.returncode, sound.stderr) == (0, "")
-    wrong = subprocess.run(command, env=home, capture_output=True, text=True, check=False)
+    wrong = tokenboard("doctor", env=home, cwd=tmp_path)
     assert wrong.returncode == 1
     assert "No provider is configured" in wrong.stdout

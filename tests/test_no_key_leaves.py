@@ -9,8 +9,6 @@ import base64
 import os
 import re
 import sqlite3
-import subprocess
-import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -23,9 +21,9 @@ import polars as pl
 import pytest
 import zstandard
 
+from tests.commands import tokenboard
 from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sandbox
 
-SCRIPT = Path(sys.executable).parent / "tokenboard"
 NOW = datetime(2026, 6, 15, 2, tzinfo=UTC)
 RING, NEXT_RING = (base64.b64encode(bytes([n]) * 32).decode() for n in (7, 8))
 SECRET = re.compile(rb"sk-(?:svcacct|or-v1|admin)-SANDBOX-\w{6,}|%b|%b" % (RING[:40].encode(), NEXT_RING[:40].encode()))
@@ -48,19 +46,12 @@ class Life:
 
     def run(self, *arguments: str, status: int = 0, stdin: str = "", shows: bool = False, **more: str) -> bytes:
         """A command, which is to end so. One that `shows` a key is meant to."""
-        ended = subprocess.run(
-            [SCRIPT, "--debug", *arguments],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""), **self.env, **more},
-            cwd=self.folder,
-            input=stdin.encode(),
-            capture_output=True,
-            timeout=300,
-            check=False,
-        )
+        env = {"PATH": os.environ["PATH"], **self.env, **more}
+        ended = tokenboard("--debug", *arguments, env=env, cwd=self.folder, stdin=stdin)
         if ended.returncode != status:
-            self.surprises.append(f"{arguments} ended with {ended.returncode}: {ended.stderr.decode()}")
-        self.said.append((" ".join(arguments), ended.stderr + (b"" if shows else ended.stdout)))
-        return ended.stdout
+            self.surprises.append(f"{arguments} ended with {ended.returncode}: {ended.stderr}")
+        self.said.append((" ".join(arguments), (ended.stderr + ("" if shows else ended.stdout)).encode()))
+        return ended.stdout.encode()
 
 
 @pytest.fixture(scope="module")

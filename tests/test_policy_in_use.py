@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,8 @@ import dagster as dg
 import pytest
 
 from assets.run import run_nightly
+from tests.commands import tokenboard
+from tests.conftest import NOW
 from tokenboard_etl.closing import bring_up_to_date, close
 from tokenboard_etl.dry_run import DryRun, dry_run
 from tokenboard_etl.errors import PolicyError, WrongUse
@@ -51,23 +51,30 @@ class Home:
             close(warehouse, self.settings, MAY, tenant_id=tenant_id)
 
 
-@pytest.fixture
-def home(sandbox: RunningSandbox, settings: Settings, tmp_path: Path) -> Iterator[Home]:
-    policy = tmp_path / "policy.yaml"
-    policy.write_text("")
-    own = load_settings(
-        **sandbox.env(),
-        TOKENBOARD_HOME=str(settings.home),
-        TOKENBOARD_NOW=settings.now.isoformat(),
-        TOKENBOARD_POLICY=str(policy),
-    )
-    names = tmp_path / "tenants.csv"
-    names.write_text(sandbox.world.tenants_csv())
-    with open_warehouse(own.warehouse_path) as warehouse:
-        import_tenants(warehouse, names, own.now)
+def home_in(folder: Path, sandbox: RunningSandbox) -> Home:
+    policy = folder / "policy.yaml"
+    state = {"TOKENBOARD_HOME": str(folder / "home"), "TOKENBOARD_POLICY": str(policy)}
+    return Home(load_settings(**sandbox.env(), **state, TOKENBOARD_NOW=NOW.isoformat()), policy)
+
+
+@pytest.fixture(scope="module")
+def loaded(_shared_sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with such a home, and a policy that says nothing."""
+    folder = tmp_path_factory.mktemp("may")
+    made = home_in(folder, _shared_sandbox)
+    made.policy.write_text("")
+    names = folder / "tenants.csv"
+    names.write_text(_shared_sandbox.world.tenants_csv())
+    with open_warehouse(made.settings.warehouse_path) as warehouse:
+        import_tenants(warehouse, names, NOW)
     with dg.DagsterInstance.ephemeral() as instance:
-        run_nightly(own, Window(MAY.first, MAY.next().first), instance)
-    return Home(own, policy)
+        run_nightly(made.settings, Window(MAY.first, MAY.next().first), instance)
+    return folder
+
+
+@pytest.fixture
+def home(loaded: Path, sandbox: RunningSandbox, tmp_path: Path) -> Home:
+    return home_in(shutil.copytree(loaded, tmp_path / "own", symlinks=True), sandbox)
 
 
 def percent(value: int, **others: str) -> str:
@@ -146,20 +153,17 @@ def test_the_command_prints_whole_amounts_and_leaves_nothing(home: Home) -> None
     home.policy.write_text(percent(50))
     (home.settings.home / ".scratch-of-a-killed-one").mkdir()
     before = home.everything()
-    result = subprocess.run(
-        [sys.executable, "-c", "from tokenboard_etl.cli import main; main()", "close", "2026-05", "--dry-run"],
+    result = tokenboard(
+        *("close", "2026-05", "--dry-run"),
         env={
             "TOKENBOARD_HOME": str(home.settings.home),
             "TOKENBOARD_NOW": home.settings.now.isoformat(),
             "TOKENBOARD_POLICY": str(home.policy),
             "OPENAI_BASE_URL": home.settings.openai_base_url,
             "OPENROUTER_BASE_URL": home.settings.openrouter_base_url,
-            "PYTHONPATH": str(Path(__file__).parents[1]),
             "COLUMNS": "80",
         },
-        capture_output=True,
-        text=True,
-        check=False,
+        cwd=home.settings.home.parent,
     )
     assert (result.returncode, result.stderr) == (0, "")
     assert "…" not in result.stdout

@@ -21,6 +21,7 @@ import pytest
 
 from assets.definitions import definitions
 from assets.resources import Surroundings
+from tests.commands import tokenboard
 from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sandbox
 from tokenboard_etl.settings import load_settings
 
@@ -47,16 +48,8 @@ class Shell:
     env: dict[str, str]
 
     def __call__(self, *arguments: str, stdin: str = "", **more: str) -> Ended:
-        ended = subprocess.run(
-            [SCRIPT, *arguments],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""), **self.env, **more},
-            cwd=self.home.parent,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        env = {"PATH": os.environ["PATH"], **self.env, **more}
+        ended = tokenboard(*arguments, env=env, cwd=self.home.parent, stdin=stdin)
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
+import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tokenboard_etl.errors import StorageFailed
@@ -18,6 +21,10 @@ _REASONS = {
     errno.EACCES: "permission was denied",
     errno.EPERM: "permission was denied",
 }
+
+
+_ABANDONED_NS = 60 * 60 * 10**9
+"""What a process has not written to for so long, it left behind."""
 
 
 class UnreadableFile(ValueError):
@@ -60,6 +67,41 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
         finally:
             beside.unlink(missing_ok=True)
         sync_directory(path.parent)
+
+
+@contextmanager
+def written_in_place_of(folder: Path) -> Iterator[Path]:
+    """Yields an empty folder beside; when the block ends it takes the place of `folder`, with all its files at once.
+
+    Whoever opens the folder meets the old files or the new ones; in the moment between two renames there is none, and
+    after an error the old one stays. The files are to be flushed by who writes them.
+    """
+    with storage_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+        old = beside.with_name(f"{beside.name}-old")
+        try:
+            yield beside
+            beside.chmod(0o755)
+            sync_directory(beside)
+            with suppress(FileNotFoundError):
+                folder.rename(old)
+            beside.rename(folder)
+            sync_directory(folder.parent)
+            remove_leftovers(folder)
+        finally:
+            if old.exists() and not folder.exists():
+                old.rename(folder)
+            for each in (beside, old):
+                shutil.rmtree(each, ignore_errors=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Deletes what killed processes began to write in the place of `path`, which was written just now."""
+    now_ns = path.stat().st_mtime_ns
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part*"):
+        if part.lstat().st_mtime_ns < now_ns - _ABANDONED_NS:
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
 @contextmanager

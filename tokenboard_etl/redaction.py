@@ -21,6 +21,11 @@ def protect(secret: str) -> None:
     _configured.add(secret)
 
 
+def one_line(text: str) -> str:
+    """Text from outside as part of a sentence: without line ends, and nothing that speaks to a terminal."""
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
 def redact(text: str) -> str:
     """The text without any configured key or control character, and with the secret part of what looks like a key
     replaced.

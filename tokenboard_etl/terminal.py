@@ -16,6 +16,8 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
+from tokenboard_etl.redaction import one_line
+
 out = Console(soft_wrap=True, emoji=False)
 err = Console(stderr=True, soft_wrap=True, emoji=False)
 
@@ -26,7 +28,7 @@ _NARROWEST = 10
 
 def plain(text: str | None) -> str:
     """Text from outside, without meaning to the terminal."""
-    return escape("".join(c if c.isprintable() else "?" for c in text or ""))
+    return escape(one_line(text or ""))
 
 
 def table_of(

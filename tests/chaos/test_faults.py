@@ -163,7 +163,6 @@ def test_an_endpoint_that_stays_broken_is_named_and_nothing_is_published(
     used: Home, sandbox: RunningSandbox, undisturbed: Undisturbed
 ) -> None:
     a_fault_that_stays_is_named(used, sandbox, random.Random(5).choice(endpoints(undisturbed)), 400)
-    assert used.nightly(LAST_DAY).status == 0
 
 
 @pytest.mark.chaos

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -13,27 +11,19 @@ from typing import Any
 import duckdb
 import pytest
 
+from tests.commands import tokenboard
 from tokenboard_etl.providers.sandbox.operations import operations_csv
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.settings import Settings
 
-SCRIPT = Path(sys.executable).parent / "tokenboard"
 DAY = "2026-06-10"
 
 
 def nightly(settings: Settings, sandbox: RunningSandbox, *command: str) -> str:
     """Runs a command to its good end; returns all it said."""
-    env = {"PATH": os.environ["PATH"], "HOME": str(settings.home.parent), "PYTHONPATH": str(Path(__file__).parents[2])}
+    env = {"PATH": os.environ["PATH"], "HOME": str(settings.home.parent), "TOKENBOARD_NOW": settings.now.isoformat()}
     env |= {**sandbox.env(), "OPENROUTER_MANAGEMENT_KEY": "", "TOKENBOARD_HOME": str(settings.home)}
-    ended = subprocess.run(
-        [SCRIPT, *(command or ("nightly", "--from", DAY, "--to", DAY))],
-        env={**env, "TOKENBOARD_NOW": settings.now.isoformat()},
-        cwd=settings.home.parent,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    ended = tokenboard(*(command or ("nightly", "--from", DAY, "--to", DAY)), env=env, cwd=settings.home.parent)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout + ended.stderr
 

@@ -10,7 +10,6 @@ import asyncio
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -23,6 +22,7 @@ import duckdb
 import pytest
 from pydantic import SecretStr
 
+from tests.commands import tokenboard
 from tokenboard_etl.errors import KeyRefused, ProviderRejected
 from tokenboard_etl.extraction import parse
 from tokenboard_etl.http import Client
@@ -273,5 +273,4 @@ def _nightly(folder: Path, openai_url: str, openrouter_url: str, **key: str) -> 
         "OPENROUTER_BASE_URL": openrouter_url,
         **key,
     }
-    command = [str(Path(sys.executable).parent / "tokenboard"), "nightly", "--from", str(DAY), "--to", str(DAY)]
-    return subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
+    return tokenboard("nightly", "--from", str(DAY), "--to", str(DAY), env=env, cwd=folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -45,29 +46,36 @@ def night(month: int, day: int) -> datetime:
 
 
 @pytest.fixture(scope="session")
-def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
-    folder = tmp_path_factory.mktemp("worked")
-    policy = folder / "policy.yaml"
-    (text,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)
-    policy.write_text(text)
-    with (
-        running_sandbox(now=night(6, 10), analytics_per_minute=None) as sandbox,
-        dg.DagsterInstance.ephemeral() as instance,
-    ):
+def worked(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Worked]:
+    """That home, made once for all workers of a run, and providers of this worker's own. Tests only read it."""
+    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    folder = shared / "worked"
+    with running_sandbox(now=night(6, 10), analytics_per_minute=None) as sandbox:
         accounts = feed(sandbox.world, costs_in(DOCUMENT))
-        made = Worked(
-            folder / "home", policy, tenants_csv(folder / "tenants.csv", STATED["Tenants"], accounts), sandbox
-        )
-        first = made.at(night(6, 10))
-        with open_warehouse(first.warehouse_path) as warehouse:
-            import_tenants(warehouse, made.tenants, first.now)
+        made = Worked(folder / "home", folder / "policy.yaml", folder / "tenants.csv", sandbox)
+        with (shared / "worked.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / "complete").exists():
+                folder.mkdir()
+                (text,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)
+                made.policy.write_text(text)
+                tenants_csv(made.tenants, STATED["Tenants"], accounts)
+                _live_through(made)
+                (folder / "complete").touch()
+        yield made
+
+
+def _live_through(made: Worked) -> None:
+    first = made.at(night(6, 10))
+    with open_warehouse(first.warehouse_path) as warehouse:
+        import_tenants(warehouse, made.tenants, first.now)
+    with dg.DagsterInstance.ephemeral() as instance:
         run_nightly(first, MAY.window, instance)
         run_month_close(first, MAY, instance)
         run_nightly(made.at(night(6, 20)), Window(MAY.first, date(2026, 6, 20)), instance)
         last = made.at(night(7, 10))
         run_nightly(last, JUNE.window, instance)
         run_month_close(last, JUNE, instance)
-        yield made
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""A published file with a past: May closed early and restated since, June running, and names that mean harm."""
+"""A published file with a past: May closed early and restated since, June running, names that mean harm, and tenants
+who shared accounts.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,6 @@ import asyncio
 import fcntl
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -21,6 +22,7 @@ import duckdb
 import pytest
 
 from assets.run import run_month_close
+from tests.commands import tokenboard
 from tokenboard_etl.closing import republish
 from tokenboard_etl.connections import connections
 from tokenboard_etl.extraction import Failure, Undertaking, extract_all, reports_of
@@ -30,6 +32,7 @@ from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sand
 from tokenboard_etl.providers.sandbox.world import World
 from tokenboard_etl.reports import write_reports
 from tokenboard_etl.settings import Settings, load_settings
+from tokenboard_etl.tenants.adoption import adopt
 from tokenboard_etl.tenants.csv_import import import_tenants
 from tokenboard_etl.warehouse.connection import open_warehouse
 from tokenboard_etl.warehouse.load import load_landing, loaded_ids
@@ -43,18 +46,26 @@ LAST_DAY = date(2026, 6, 9)
 
 REPORTS = {"costs", "costs_total", "completions", "projects", "project_keys", "keys", "analytics", "analytics_total"}
 
+HOST, GUEST, BEFORE, AFTER = (World().tenants[place].tenant_id for place in (7, 3, 5, 1))
+"""GUEST has a key in the project of HOST; the project of BEFORE, which bears its name, is AFTER's since HANDED_OVER."""
+HANDED_OVER = date(2026, 5, 18)
+
 MULTIPLIERS = {"openai": Fraction(5, 4), "openrouter": Fraction(13, 10)}
 """The default margins, 25 % and a markup of 1.3."""
 
 
 @dataclass(frozen=True)
 class Spent:
-    """One row of the world: what a day's use of one item by one key cost, USD."""
+    """One row of the world: what a day's use of one item by one key cost, USD.
+
+    `billed_account_id` is the account as the tenant may know it.
+    """
 
     usage_date: date
     tenant_id: str
     provider: str
     account_id: str
+    billed_account_id: str
     api_key_id: str
     line_item: str
     cost_usd: Fraction
@@ -68,7 +79,6 @@ class Spent:
         return self.cost_usd * (0 if self.tenant_id == "unallocated" else MULTIPLIERS[self.provider])
 
 
-SCRIPT = Path(sys.executable).parent / "tokenboard"
 TREE = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
 """The script of the environment, and the code of this checkout."""
 
@@ -98,6 +108,9 @@ def _live_through(sandbox: RunningSandbox, home: Path) -> None:
     with open_warehouse(early.warehouse_path) as warehouse:
         import_tenants(warehouse, tenants, CLOSED_AT)
     _night(early, Window.of_days(CLOSED.first, date(2026, 6, 1)))
+    with open_warehouse(early.warehouse_path) as warehouse:
+        adopt(warehouse, GUEST, "openai", guest_key(), None, CLOSED_AT)
+        adopt(warehouse, AFTER, "openai", project_of(BEFORE), HANDED_OVER, CLOSED_AT, take_over=True)
     with dg.DagsterInstance.ephemeral() as instance:
         run_month_close(early, CLOSED, instance, accepted_reason="the auditors are waiting")
     sandbox.set_clock(READ_AT)
@@ -129,6 +142,20 @@ def _night(settings: Settings, window: Window) -> None:
 
 
 @cache
+def project_of(tenant_id: str) -> str:
+    """A tenant's own project in our organization."""
+    (organization,) = World().organizations[:1]
+    return next(project.id for project in organization.projects if project.tenant_id == tenant_id)
+
+
+@cache
+def guest_key() -> str:
+    """The key of GUEST in the project of HOST."""
+    (organization,) = World().organizations[:1]
+    return next(project.keys[0].id for project in organization.projects if project.id == project_of(HOST))
+
+
+@cache
 def spent_by(seen_at: datetime) -> list[Spent]:
     """What the world spent from the first of May to LAST_DAY, as it shows it at a moment."""
     world = World()
@@ -138,12 +165,16 @@ def spent_by(seen_at: datetime) -> list[Spent]:
     for day in Window.of_days(CLOSED.first, LAST_DAY).days():
         for cost in world.openai_costs(world.organizations[0].id, day, seen_at):
             account, amount = cost.project_id or "", cost.amount_usd.quantize(Decimal("1e-18"), ROUND_HALF_UP)
-            owner = projects.get(account, "unallocated")
-            found.append(Spent(day, owner, "openai", account, cost.api_key_id or "", cost.line_item, Fraction(amount)))
+            owner, key, told = projects.get(account, "unallocated"), cost.api_key_id or "", account
+            if account == project_of(BEFORE) and day >= HANDED_OVER:
+                owner = AFTER
+            if key == guest_key():
+                owner, told = GUEST, key
+            found.append(Spent(day, owner, "openai", account, told, key, cost.line_item, Fraction(amount)))
         for row in world.openrouter_spend(day, seen_at):
             key = row.key_hash or ""
             owner = keys.get(key, "unallocated")
-            found.append(Spent(day, owner, "openrouter", key, key, row.model, Fraction(row.usage_usd)))
+            found.append(Spent(day, owner, "openrouter", key, key, key, row.model, Fraction(row.usage_usd)))
     return found
 
 
@@ -189,7 +220,6 @@ def run(world_home: Path, tmp_path: Path) -> Run:
 
     def run(*arguments: str, home: Path = world_home, **more: str) -> subprocess.CompletedProcess[str]:
         env = {**TREE, "HOME": str(tmp_path), "TOKENBOARD_HOME": str(home), "COLUMNS": "60", **more}
-        command = [str(SCRIPT), *arguments]
-        return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        return tokenboard(*arguments, env=env, cwd=tmp_path)
 
     return run

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
 from collections import defaultdict
 from dataclasses import replace
 from datetime import date
@@ -20,8 +22,10 @@ from tokenboard_etl.providers.sandbox.world import World
 from tokenboard_etl.reading.overview_figures import BudgetAlert, Credit, LooseAccount, Overview, Source, overview
 from tokenboard_etl.reading.published import UNALLOCATED
 from tokenboard_etl.reading.reconciliation_figures import reconciliation
+from tokenboard_etl.reading.register_figures import Entry, Register
 from tokenboard_etl.rendering.overview import TODAY, alarms, render_overview
 from tokenboard_etl.rendering.reconciliation import render_reconciliation
+from tokenboard_etl.rendering.register import register_csv
 
 pytestmark = pytest.mark.slow
 
@@ -109,6 +113,31 @@ def test_no_cell_of_the_csv_is_a_formula(world_home: Path, month: Month) -> None
     for cell in cells:
         if cell.startswith(("=", "+", "-", "@", "\t", "\r")):
             assert Decimal(cell) < 0
+
+
+HOSTILE = (
+    "=1+1",
+    "a;=cmd|' /C calc'!A0",
+    "a\t@SUM(A1)",
+    'b"\n+1',
+    "\uff1d1",
+    " \u00a0-2+3",
+    "x|=1",
+    "-",
+    "Ann, =1",
+    'x;"=1";',
+)
+
+
+def test_no_part_of_a_cell_is_a_formula_whatever_a_spreadsheet_separates_cells_by() -> None:
+    zero = Decimal(0)
+    entries = [Entry("acme", name, None, None, None) for name in HOSTILE]
+    text = register_csv(Register(CLOSED, entries, [], zero, zero, zero, zero)).decode("utf-8-sig")
+    cells = [row["tenant_name"] for row in csv.DictReader(io.StringIO(text))]
+    assert [cell.replace("'", "") for cell in cells] == [name.replace("'", "") for name in HOSTILE]
+    for separators in (",", ";", "\t", "|", ",;\t|"):
+        parts = re.split(f"[{separators}\r\n]", text)
+        assert [part for part in parts if re.match(r"""["\s]*[=+\-@\uff1d]""", part)] == []
 
 
 # --- reconciliation

@@ -142,7 +142,7 @@ def invoices(spent: list[Spent]) -> dict[str, int]:
     lines: dict[tuple[str, ...], Fraction] = defaultdict(Fraction)
     for row in spent:
         if row.month == str(CLOSED) and row.tenant_id != "unallocated":
-            lines[row.tenant_id, row.provider, row.account_id, row.line_item] += row.billed_usd
+            lines[row.tenant_id, row.provider, row.billed_account_id, row.line_item] += row.billed_usd
     found: dict[str, int] = defaultdict(int)
     for (tenant, *_), amount in lines.items():
         found[tenant] += floor(amount * 100 + Fraction(1, 2))

@@ -18,7 +18,19 @@ from typing import Any
 import duckdb
 import pytest
 
-from reading.conftest import CLOSED_AT, MULTIPLIERS, Ask, Spent, spent_by
+from reading.conftest import (
+    AFTER,
+    BEFORE,
+    CLOSED_AT,
+    GUEST,
+    HOST,
+    MULTIPLIERS,
+    Ask,
+    Spent,
+    guest_key,
+    project_of,
+    spent_by,
+)
 from tokenboard_etl.money import to_minor
 from tokenboard_etl.providers.sandbox.world import World
 from tokenboard_etl.reading.tenant_export import export_tenant
@@ -52,9 +64,13 @@ class Words(HTMLParser):
 
 @dataclass(frozen=True)
 class Papers:
-    """All a tenant is handed: every word, the amounts on its pages in cents, and the exact ones of its export."""
+    """All a tenant is handed: every word, the amounts on its pages in cents, and the exact ones of its export.
+
+    `raw` is the export as it lies on disk.
+    """
 
     text: str
+    raw: bytes
     cents: frozenset[int]
     exact: frozenset[Fraction]
 
@@ -91,6 +107,7 @@ def papers(world_home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
         sql = (folder / f"tenant-{tenant_id}" / "check.sql").read_text()
         found[tenant_id] = Papers(
             "\n".join([*pages, sql, *map(str, export)]),
+            b"".join(path.read_bytes() for path in parquet),
             cents_in("\n".join(pages)),
             frozenset(Fraction(value) for value in export if isinstance(value, Decimal)),
         )
@@ -101,7 +118,7 @@ def sums(rows: Iterable[Spent], *, billed: bool) -> set[Fraction]:
     """What a month, a day, a provider, an account and an item of it come to, exactly."""
     found: dict[tuple[str, ...], Fraction] = {}
     for row in rows:
-        month, day, whose = row.month, str(row.usage_date), (row.provider, row.account_id)
+        month, day, whose = row.month, str(row.usage_date), (row.provider, row.billed_account_id)
         parts = ((), (row.provider,), whose, (row.line_item,), (*whose, row.line_item))
         for key in ((since, *part) for since in (month, day) for part in parts):
             found[key] = found.get(key, Fraction(0)) + (row.billed_usd if billed else row.cost_usd)
@@ -140,16 +157,33 @@ def test_amounts_are_read_as_they_are_written(papers: dict[str, Papers], ask: As
         assert total_minor in papers[tenant_id].cents
 
 
+def ids_of(spent: list[Spent], tenant_id: str) -> set[str]:
+    """What a tenant has spent on, as far as it is its own."""
+    mine = [row for row in spent if row.tenant_id == tenant_id]
+    return {each for row in mine for each in (row.billed_account_id, row.api_key_id)} - {""}
+
+
+def test_the_world_has_a_key_in_a_foreign_project_and_an_account_that_moved(
+    papers: dict[str, Papers], spent: list[Spent]
+) -> None:
+    assert guest_key() in papers[GUEST].text
+    assert project_of(HOST) in ids_of(spent, HOST) - ids_of(spent, GUEST)
+    assert project_of(BEFORE) in ids_of(spent, BEFORE) & ids_of(spent, AFTER)
+    assert all(project_of(BEFORE) in papers[tenant_id].text for tenant_id in (BEFORE, AFTER))
+
+
 @pytest.mark.parametrize(("mine", "others"), list(permutations(TENANTS, 2)))
 def test_no_name_and_no_figure_of_another_tenant_is_in_it(
     papers: dict[str, Papers], figures: dict[str, Figures], spent: list[Spent], ask: Ask, mine: str, others: str
 ) -> None:
     other, theirs = TENANTS[others], figures[others]
-    accounts = {project for projects in other.openai_projects.values() for project in projects}
-    accounts |= {*other.openrouter_keys, *(row.api_key_id for row in spent if row.tenant_id == others)} - {""}
-    words = {others, other.name, other.billing_email, *accounts}
+    accounts = {project for projects in other.openai_projects.values() for project in projects} | {
+        *other.openrouter_keys
+    }
+    accounts |= ids_of(spent, others)
+    words = {others, other.name, other.billing_email, *(accounts - ids_of(spent, mine))}
     words |= {number for (number,) in ask("SELECT invoice_number FROM billing.invoices WHERE tenant_id = $1", others)}
-    assert [word for word in words if word in papers[mine].text] == []
+    assert [word for word in words if word in papers[mine].text or word.encode() in papers[mine].raw] == []
     own = cents(figures[mine].billed)
     assert (cents(theirs.billed) - own) & papers[mine].cents == set()
     assert (theirs.billed - figures[mine].billed) & papers[mine].exact == set()
@@ -164,3 +198,13 @@ def test_neither_cost_nor_margin_is_in_it(
     assert known.secret & mine.exact == set()
     assert (cents(known.secret) - cents(known.billed)) & mine.cents == set()
     assert re.findall(r"cost_usd|margin|markup|multiplier|\bcost\b", mine.text, re.IGNORECASE) == []
+
+
+@pytest.mark.parametrize("tenant_id", TENANTS)
+def test_nobody_of_ours_and_nothing_that_tenants_share_is_in_it(papers: dict[str, Papers], tenant_id: str) -> None:
+    """Members of the organization, who own keys; the organization, the workspaces of OpenRouter."""
+    world = World()
+    ours = {word for each in world.organizations for person in each.people for word in (person.id, person.email)}
+    ours |= {org.id for org in world.organizations} | {org.name for org in world.organizations}
+    ours |= {workspace.id for workspace in world.account.workspaces}
+    assert [word for word in ours if word in papers[tenant_id].text or word.encode() in papers[tenant_id].raw] == []

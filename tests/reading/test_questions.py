@@ -96,7 +96,7 @@ def invoiced(_: list[Spent]) -> Rows:
     """As of the day of closing; each line is rounded half-up to cents, once."""
     lines = grouped(
         (row for row in of_tenants(spent_by(CLOSED_AT)) if row.month == MAY),
-        lambda row: (row.tenant_id, row.provider, row.account_id, row.line_item),
+        lambda row: (row.tenant_id, row.provider, row.billed_account_id, row.line_item),
     )
     nets: dict[str, int] = defaultdict(int)
     for (tenant, *_), rows in lines.items():

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from reading.conftest import CLOSED, LAST_DAY, READ_AT, SCRIPT, TREE, Run
+from reading.conftest import CLOSED, LAST_DAY, READ_AT, TREE, Run
 from tokenboard_etl.money import format_usd
 from tokenboard_etl.reading.tenant_figures import breakdown
 from tokenboard_etl.tenants.registry import Tenant, save_tenant
@@ -22,6 +22,7 @@ from tokenboard_etl.warehouse.connection import open_warehouse
 
 pytestmark = pytest.mark.slow
 
+SCRIPT = Path(sys.executable).parent / "tokenboard"
 BUSY = "northwind-analytics"
 MEANT_HARM = "1-1-formula-labs"
 
@@ -72,7 +73,7 @@ def on_a_terminal(arguments: list[str], home: Path, columns: int = 60) -> str:
     """What the script writes to a terminal of so many columns."""
     leader, follower = pty.openpty()
     env = {**TREE, "TERM": "xterm-256color", "COLUMNS": str(columns), "TOKENBOARD_HOME": str(home)}
-    process = subprocess.Popen([str(SCRIPT), *arguments], env=env, cwd=home, stdout=follower, stderr=follower)
+    process = subprocess.Popen([SCRIPT, *arguments], env=env, cwd=home, stdout=follower, stderr=follower)
     os.close(follower)
     found = b""
     while True:

@@ -66,9 +66,9 @@ WHAT_IT_LACKS = (
         TIMESTAMPTZ '2026-01-01 00:00:00+00' AS created_at
     """,
     f"""
-    INSERT INTO ops.account_names BY NAME
-    SELECT provider, connection_id, kind, account_id, '{HEIR}' AS name, DATE '{LAST_DAY}' + 1 AS seen_from
-    FROM ops.accounts WHERE account_id IN (SELECT account_id FROM billing.charges WHERE tenant_id = '{LIMITED}')
+    INSERT INTO ops.told_names BY NAME
+    SELECT DISTINCT tenant_id, provider, account_id, '{HEIR}' AS name, DATE '{LAST_DAY}' + 1 AS seen_from
+    FROM ops.told_names WHERE tenant_id = '{LIMITED}'
     """,
     f"""
     UPDATE ops.accounts SET name = '{HEIR}'
@@ -156,7 +156,8 @@ def test_days_are_the_world_s(home: Settings, spent: list[Spent], tenant_id: str
 
 
 @pytest.mark.parametrize(
-    ("heading", "part_of"), [("By project", "account_id"), ("By line item", "line_item"), ("By API key", "api_key_id")]
+    ("heading", "part_of"),
+    [("By project", "billed_account_id"), ("By line item", "line_item"), ("By API key", "api_key_id")],
 )
 @pytest.mark.parametrize("tenant_id", sorted(TENANTS))
 def test_parts_are_the_world_s(home: Settings, spent: list[Spent], tenant_id: str, heading: str, part_of: str) -> None:

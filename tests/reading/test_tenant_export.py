@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import duckdb
 import pytest
 
 from reading.conftest import CLOSED, CLOSED_AT, READ_AT, Ask, Run, Spent, spent_by, total
-from tokenboard_etl.errors import WrongUse
+from tokenboard_etl.errors import WarehouseError, WrongUse
 from tokenboard_etl.providers.sandbox.world import World
+from tokenboard_etl.reading.focus import export_focus
 from tokenboard_etl.reading.tenant_export import export_tenant
 
 pytestmark = pytest.mark.slow
@@ -107,23 +108,6 @@ def test_the_days_are_the_worlds_and_their_difference_to_the_invoice_is_what_was
     assert True in restated
 
 
-@pytest.mark.parametrize(("mine", "others"), list(permutations(TENANTS, 2)))
-def test_nothing_of_another_tenant_is_in_it(
-    exports: Path, known: dict[str, set[Any]], spent: list[Spent], mine: str, others: str
-) -> None:
-    other = TENANTS[others]
-    words = {others, other.name, other.billing_email, *other.openrouter_keys}
-    words |= {project for projects in other.openai_projects.values() for project in projects}
-    words |= {row.api_key_id for row in spent if row.tenant_id == others} - {""}
-    text = "\n".join(str(value) for value in known[mine] if isinstance(value, str))
-    assert [word for word in words if word in text] == []
-    raw = b"".join(path.read_bytes() for path in (exports / f"tenant-{mine}").iterdir())
-    assert [word for word in words if word.encode() in raw] == []
-    distinct = {value for value in known[others] if isinstance(value, str) and value.startswith("INV-")}
-    assert distinct
-    assert not distinct & known[mine]
-
-
 @pytest.mark.parametrize("tenant_id", TENANTS)
 def test_neither_our_cost_nor_our_margin_is_in_it(known: dict[str, set[Any]], ask: Ask, tenant_id: str) -> None:
     names = {value for value in known[tenant_id] if isinstance(value, str)}
@@ -167,3 +151,72 @@ def test_the_command_says_what_it_wrote_and_where(run: Run, tmp_path: Path) -> N
     wrong = run("export", "tenant", "nobody")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "There is no tenant 'nobody'" in wrong.stderr
+
+
+def folders_in(exports: Path) -> set[str]:
+    return {path.name for path in exports.iterdir()}
+
+
+def test_a_second_export_takes_the_place_of_the_first_at_once(copy: Path, tmp_path: Path) -> None:
+    """Who opened the folder before has all of the first, and no file of the second."""
+    out = tmp_path / "out"
+    export_tenant(copy, "contoso-retail", out)
+    own = out / "tenant-contoso-retail"
+    first = {path.name: path.read_bytes() for path in own.iterdir()}
+    held = [path.open("rb") for path in sorted(own.iterdir())]
+    inode = own.stat().st_ino
+    with duckdb.connect(copy) as connection:
+        connection.execute("UPDATE billing.invoices SET total_minor = total_minor + 1")
+        connection.execute("DELETE FROM billing.charges")
+    export_tenant(copy, "contoso-retail", out)
+    assert [file.read() for file in held] == [first[name] for name in sorted(first)]
+    for file in held:
+        file.close()
+    assert own.stat().st_ino != inode
+    assert {path.name: path.read_bytes() != first[path.name] for path in own.iterdir()} == {
+        **dict.fromkeys(FILES, False),
+        "days.parquet": True,
+        "documents.parquet": True,
+    }
+    assert folders_in(out) == {own.name}
+
+
+def test_an_export_that_fails_leaves_the_first_as_it_was(copy: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export_tenant(copy, "contoso-retail", out)
+    own = out / "tenant-contoso-retail"
+    before = {path.name: path.read_bytes() for path in own.iterdir()}
+    with duckdb.connect(copy) as connection:
+        connection.execute("DELETE FROM billing.invoices")
+        connection.execute("DROP TABLE billing.charges")  # the last of the files cannot be written
+    with pytest.raises(WarehouseError):
+        export_tenant(copy, "contoso-retail", out)
+    assert {path.name: path.read_bytes() for path in own.iterdir()} == before
+    assert folders_in(out) == {own.name}
+
+
+def test_what_a_killed_export_left_goes_and_what_another_is_writing_stays(published: Path, tmp_path: Path) -> None:
+    own = tmp_path / "tenant-contoso-retail"
+    left, being_written = (tmp_path / f".{own.name}.{name}.part" for name in ("abandoned", "written"))
+    of_a_month, of_another = (tmp_path / f".focus-cost-{month}.parquet.1.part" for month in ("2026-05", "2026-06"))
+    for folder in (left, being_written):
+        folder.mkdir()
+        (folder / "lines.parquet").write_bytes(b"half")
+    for file in (of_a_month, of_another):
+        file.write_bytes(b"half")
+    for path in (left, of_a_month, of_another):
+        os.utime(path, (READ_AT.timestamp(), READ_AT.timestamp()))  # long ago
+    export_tenant(published, "contoso-retail", tmp_path)
+    export_focus(published, str(CLOSED), "cost", None, tmp_path)
+    assert folders_in(tmp_path) == {own.name, being_written.name, of_another.name, "focus-cost-2026-05.parquet"}
+
+
+def test_a_folder_with_somebody_elses_files_is_not_replaced(published: Path, tmp_path: Path) -> None:
+    own = tmp_path / "tenant-contoso-retail"
+    own.mkdir()
+    (own / ".DS_Store").touch()
+    export_tenant(published, "contoso-retail", tmp_path)
+    (own / "notes \x1b[2J.txt").write_text("mine")
+    with pytest.raises(WrongUse, match=r"notes \\u001b\[2J\.txt"):
+        export_tenant(published, "contoso-retail", tmp_path)
+    assert (own / "notes \x1b[2J.txt").read_text() == "mine"

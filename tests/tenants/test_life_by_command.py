@@ -8,8 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -21,10 +19,10 @@ from typing import Any
 import duckdb
 import pytest
 
+from tests.commands import tokenboard
 from tokenboard_etl.periods import Month
 from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sandbox
 
-SCRIPT = Path(sys.executable).parent / "tokenboard"
 NOW = datetime(2026, 6, 10, 2, tzinfo=UTC)
 MAY = Month(2026, 5)
 GONE, NEXT = "northwind-analytics", "contoso"
@@ -55,7 +53,6 @@ class Office:
     def run(self, *arguments: str, stdin: str = "") -> Ended:
         env = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(Path(__file__).parents[2]),
             **self.sandbox.env(),
             "TOKENBOARD_HOME": str(self.home),
             "TOKENBOARD_NOW": NOW.isoformat(),
@@ -64,17 +61,7 @@ class Office:
             "TOKENBOARD_LOOKBACK_DAYS": "39",  # as far as the first of May
             "COLUMNS": "200",
         }
-        command = [str(SCRIPT), *arguments]
-        ended = subprocess.run(
-            command,
-            env=env,
-            cwd=self.home.parent,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        ended = tokenboard(*arguments, env=env, cwd=self.home.parent, stdin=stdin)
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import tokenboard
 from tests.conftest import NOW
 from tokenboard_etl.closing import republish
 from tokenboard_etl.errors import KeyRefused, RegistryError, WrongUse
@@ -85,10 +83,8 @@ def test_a_provider_that_fails_keeps_the_other_ones_figures(
 def test_a_pipe_gets_every_id_and_amount_whole(
     sandbox: RunningSandbox, settings: Settings, accounts: tuple[str, str]
 ) -> None:
-    command = [sys.executable, "-c", "from tokenboard_etl.cli import main; main()", "usage", "acme"]
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "COLUMNS": "60"}
-    env |= {**sandbox.env(), "TOKENBOARD_HOME": str(settings.home), "TOKENBOARD_NOW": NOW.isoformat()}
-    ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    env = {**sandbox.env(), "TOKENBOARD_HOME": str(settings.home), "TOKENBOARD_NOW": NOW.isoformat(), "COLUMNS": "60"}
+    ended = tokenboard("usage", "acme", env=env, cwd=settings.home.parent)
     assert (ended.returncode, ended.stderr) == (0, "")
     head, *lines = ended.stdout.splitlines()
     assert head.split()[:4] == ["provider", "account", "limit", "spent"]
@@ -106,27 +102,8 @@ def test_a_key_tells_about_itself_and_is_not_shown(sandbox: RunningSandbox, sett
         usage_of_key(settings, clean_key("sk-or-v1-nobody-0123456789"))
     with pytest.raises(WrongUse):
         usage_of_key(settings, clean_key("sk-proj-something-0123456789"))
-    command = [
-        sys.executable,
-        "-c",
-        "from tokenboard_etl.cli import main; main()",
-        "usage",
-        "--key-from-stdin",
-        "--json",
-    ]
-    ended = subprocess.run(
-        command,
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-            "TOKENBOARD_HOME": str(tmp_path / "home"),
-            **sandbox.env(),
-        },
-        input=seeded.value,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    env = {"TOKENBOARD_HOME": str(tmp_path / "home"), **sandbox.env()}
+    ended = tokenboard("usage", "--key-from-stdin", "--json", env=env, cwd=tmp_path, stdin=seeded.value)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert Decimal(json.loads(ended.stdout)[0]["limit_usd"]) == found.limit_usd
     assert seeded.value not in ended.stdout

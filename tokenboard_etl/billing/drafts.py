@@ -17,8 +17,6 @@ from tokenboard_etl.billing.restated import months_to_correct
 from tokenboard_etl.errors import PolicyError
 from tokenboard_etl.periods import Month
 
-NAMES = "SELECT provider, account_id, max(name) AS name FROM staging.account_names GROUP BY provider, account_id"
-
 
 @dataclass(frozen=True)
 class _Tenant:
@@ -83,16 +81,15 @@ def _tenants(connection: duckdb.DuckDBPyConnection, month: Month, tenant_id: str
 
 def _rated(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, list[RatedLine]]:
     rows = connection.execute(
-        f"""
-        WITH names AS ({NAMES})
+        """
         SELECT
             draft.tenant_id, draft.provider, draft.account_id, draft.line_item, draft.margin_rule_id,
-            coalesce(names.name, draft.account_id) AS account_name, draft.quantity, draft.unit, draft.billed_exact
+            called.name, draft.quantity, draft.unit, draft.billed_exact
         FROM billing.invoice_drafts AS draft
-        LEFT JOIN names ON names.provider = draft.provider AND names.account_id = draft.account_id
+        JOIN staging.line_names AS called USING (month, tenant_id, provider, account_id)
         WHERE draft.month = $1
-        ORDER BY draft.tenant_id, draft.provider, account_name, draft.account_id, draft.line_item, draft.margin_rule_id
-        """,  # noqa: S608 - our own text
+        ORDER BY draft.tenant_id, draft.provider, called.name, draft.account_id, draft.line_item, draft.margin_rule_id
+        """,
         [str(month)],
     ).fetchall()
     found: dict[str, list[RatedLine]] = defaultdict(list)

@@ -21,11 +21,10 @@ _KEPT = {
     "policy.prices": "FROM policy.prices",
     "billing.closed_months": f"FROM billing.closed_months WHERE {_OF_THE_MONTHS.format(column='month')}",
     "ops.gone_key_days": f"FROM ops.gone_key_days WHERE {_OF_THE_MONTHS.format(column=_DAY)}",
-    "ops.accounts": f"""
-        SELECT DISTINCT known.provider, known.connection_id, known.kind, known.account_id, known.name, known.last_seen
-        FROM ops.accounts AS known
-        JOIN billing.invoice_drafts AS draft
-            ON draft.provider = known.provider AND draft.account_id = known.account_id
+    "ops.told_names": f"""
+        SELECT DISTINCT told.*
+        FROM ops.told_names AS told
+        JOIN billing.invoice_drafts AS draft USING (tenant_id, provider, account_id)
         WHERE {_OF_THE_MONTHS.format(column="draft.month")}
     """,  # noqa: S608 - our own text
     "ops.operations": f"""

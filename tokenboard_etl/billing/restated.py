@@ -100,16 +100,13 @@ def _rated(
 ) -> dict[tuple[str, str], list[RatedLine]]:
     rows = connection.execute(
         f"""
-        WITH {_PAIRS},
-        names AS (
-            SELECT provider, account_id, max(name) AS name FROM staging.account_names GROUP BY provider, account_id
-        )
+        WITH {_PAIRS}
         SELECT
-            tenant_id, month, draft.provider, draft.account_id, line_item, margin_rule_id,
-            coalesce(names.name, draft.account_id), quantity, unit, billed_exact
+            tenant_id, month, provider, account_id, draft.line_item, draft.margin_rule_id, called.name, draft.quantity,
+            draft.unit, draft.billed_exact
         FROM billing.invoice_drafts AS draft
         JOIN pairs USING (tenant_id, month)
-        LEFT JOIN names ON names.provider = draft.provider AND names.account_id = draft.account_id
+        JOIN staging.line_names AS called USING (month, tenant_id, provider, account_id)
         ORDER BY ALL
         """,  # noqa: S608 - our own text
         wanted,

@@ -7,6 +7,7 @@ from dataclasses import fields
 from itertools import zip_longest
 
 from tokenboard_etl.billing.invoice import Invoice, Line
+from tokenboard_etl.redaction import one_line
 
 _APART = frozenset({"lines"})
 
@@ -39,5 +40,5 @@ def _of_lines(number: str, stored: Line | None, derived: Line | None) -> Iterato
 
 def _short(value: object) -> str:
     """Fit for a line on a terminal: names are from outside."""
-    text = "".join(each if each.isprintable() else "?" for each in str(value))
+    text = one_line(str(value))
     return text if len(text) <= 80 else f"{text[:77]}..."

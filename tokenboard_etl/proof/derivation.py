@@ -28,6 +28,7 @@ from tokenboard_etl.warehouse.models import build_models, build_with_sources
 from tokenboard_etl.warehouse.pages import exposed
 from tokenboard_etl.warehouse.sql_files import names_in, quoted
 
+_NAMES = "ops.told_names"
 _ISSUED = ("documents", "invoice_lines", "invoice_taxes", "credit_uses")
 _SETTLE_DAYS = 0
 """Says only which days are final, which no line depends on."""
@@ -77,6 +78,9 @@ def fill(
         )
     for table, content in evidence.states.items():
         restore(scratch, table, content)
+    if _NAMES not in evidence.states:
+        _tell_newest_names(scratch)
+    copy_rows(scratch, kept, "billing.former_lines", "FROM billing.former_lines")
     bindings = "SELECT * EXCLUDE (registry_sha256) FROM registry.binding_versions WHERE registry_sha256 = $1"
     copy_rows(scratch, kept, "registry.accounts", bindings, evidence.registry_sha256)
     for table in _ISSUED:
@@ -157,6 +161,20 @@ def copy_rows(
     scratch.register("copied", kept.sql(query, params=list(values)).to_arrow_table())
     scratch.execute(f"INSERT INTO {quoted(table)} BY NAME FROM copied")
     scratch.unregister("copied")
+
+
+def _tell_newest_names(scratch: duckdb.DuckDBPyConnection) -> None:
+    """Documents issued before migration 0023 called an account by its newest name, whoever gave it."""
+    scratch.execute(
+        f"""
+        INSERT INTO {_NAMES} BY NAME
+        SELECT
+            tenant_id, provider, account_id, max(coalesce(known.name, account_id)) AS name,
+            DATE '1970-01-01' AS seen_from
+        FROM ops.accounts AS known CROSS JOIN registry.tenants
+        GROUP BY tenant_id, provider, account_id
+        """  # noqa: S608 - our own name
+    )
 
 
 def _stage(scratch: duckdb.DuckDBPyConnection, share: Share, landing: Landing) -> None:

@@ -187,25 +187,11 @@ def unallocated_of(connection: duckdb.DuckDBPyConnection, month: Month) -> list[
     """A month's spend on accounts nobody is bound to, the largest first."""
     rows = connection.execute(
         """
-        WITH spent AS (
-            SELECT
-                provider, connection_id, account_id, min(usage_date) AS first_day, max(usage_date) AS last_day,
-                sum(cost_usd) AS cost_usd
-            FROM billing.charges
-            WHERE tenant_id = 'unallocated' AND source = 'provider' AND cost_usd <> 0
-                AND usage_date >= $1 AND usage_date < $2
-            GROUP BY provider, connection_id, account_id
-        )
-        SELECT
-            spent.provider, spent.connection_id, spent.account_id, listed.name, spent.first_day, spent.last_day,
-            spent.cost_usd
-        FROM spent
-        LEFT JOIN ops.accounts AS listed
-            ON listed.connection_id = spent.connection_id AND listed.account_id = spent.account_id
-            AND listed.kind IN ('project', 'key')
-        ORDER BY spent.cost_usd DESC, spent.provider, spent.connection_id, spent.account_id
+        SELECT provider, connection_id, account_id, account_name, first_day, last_day, cost_usd
+        FROM views.unallocated_accounts WHERE month = $1
+        ORDER BY cost_usd DESC, provider, connection_id, account_id
         """,
-        [month.window.start, month.window.end],
+        [str(month)],
     ).fetchall()
     return [LooseAccount(*row) for row in rows]
 

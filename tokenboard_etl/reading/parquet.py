@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from tokenboard_etl.files import storage_errors, sync_directory
+from tokenboard_etl.files import remove_leftovers, storage_errors, sync_directory
 from tokenboard_etl.warehouse.connection import driver_errors
 
 
@@ -21,6 +21,7 @@ def write_parquet(connection: duckdb.DuckDBPyConnection, table: str, path: Path)
             with beside.open("rb") as file:
                 os.fsync(file.fileno())
             beside.replace(path)
+            remove_leftovers(path)
         finally:
             beside.unlink(missing_ok=True)
         sync_directory(path.parent)

@@ -111,36 +111,16 @@ def register(connection: duckdb.DuckDBPyConnection, month: Month) -> Register:
 
 
 def _usages(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, tuple[str | None, Usage]]:
-    """By tenant. The month is as far as the provider is of which least is known."""
+    """By tenant, with the state of the month."""
     rows = connection.execute(
         """
-        WITH days AS (
-            SELECT
-                tenant_id, sum(cost_usd) AS cost_usd, sum(billed_usd) AS billed_usd, sum(margin_usd) AS margin_usd,
-                sum(estimated_billed_usd) AS estimated_billed_usd
-            FROM billing.tenant_days WHERE usage_date >= $1 AND usage_date < $2 GROUP BY tenant_id
-        ),
-        states AS (
-            SELECT
-                tenant_id, min(CASE state WHEN 'open' THEN 0 WHEN 'settled' THEN 1 ELSE 2 END) AS least
-            FROM billing.tenant_months WHERE month = $3 GROUP BY tenant_id
-        ),
-        due AS (
-            SELECT tenant_id, sum(due_usd) AS due_usd
-            FROM billing.corrections_due WHERE month = $3 GROUP BY tenant_id
-        )
         SELECT
-            days.tenant_id, states.least, days.cost_usd, days.billed_usd, days.margin_usd, margins.margin_percent,
-            days.estimated_billed_usd, coalesce(due.due_usd, 0)
-        FROM days
-        LEFT JOIN states ON states.tenant_id = days.tenant_id
-        LEFT JOIN due ON due.tenant_id = days.tenant_id
-        LEFT JOIN billing.gross_margins AS margins ON margins.tenant_id = days.tenant_id AND margins.month = $3
+            tenant_id, state, cost_usd, billed_usd, margin_usd, margin_percent, estimated_billed_usd, due_usd
+        FROM views.tenant_months WHERE month = $1
         """,
-        [month.window.start, month.window.end, str(month)],
+        [str(month)],
     ).fetchall()
-    names = ("open", "settled", "closed")
-    return {row[0]: (None if row[1] is None else names[row[1]], Usage(*row[2:])) for row in rows}
+    return {tenant_id: (state, Usage(*figures)) for tenant_id, state, *figures in rows}
 
 
 def _documents(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, list[Issued]]:

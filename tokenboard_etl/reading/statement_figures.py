@@ -26,7 +26,7 @@ LISTED = 40
 """So many parts of each kind have a row of their own; the others share one."""
 
 _KEYS = {
-    "project": "account_id",
+    "project": "billed_account_id",
     "line_item": "line_item",
     "model": "model",
     "api_key": "api_key_id",
@@ -184,7 +184,8 @@ def _parts(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, dic
         """
         CREATE OR REPLACE TEMP TABLE priced AS
         SELECT
-            tenant_id, provider, account_id, line_item, model, api_key_id, category, max(usage_date) AS last_day,
+            tenant_id, provider, billed_account_id, line_item, model, api_key_id, category,
+            max(usage_date) AS last_day,
             coalesce(sum(billed_usd) FILTER (WHERE source = 'provider'), 0) AS billed_usd,
             coalesce(sum(billed_usd) FILTER (WHERE source <> 'provider'), 0) AS estimated_usd
         FROM billing.charges
@@ -230,7 +231,7 @@ _LARGEST_FIRST = f"""
 
 
 def _parts_by(connection: duckdb.DuckDBPyConnection, dimension: str) -> list[tuple[Any, ...]]:
-    """An account has the name it had when the tenant last spent on it: who has it since may have renamed it."""
+    """An account has the name it had when the tenant last spent on it, of those that are the tenant's to know."""
     provider = "CAST(NULL AS VARCHAR)" if dimension == "category" else "provider"
     name = "coalesce(then_called.name, first_called.name)" if dimension in _NAMED else "CAST(NULL AS VARCHAR)"
     return connection.execute(
@@ -242,18 +243,20 @@ def _parts_by(connection: duckdb.DuckDBPyConnection, dimension: str) -> list[tup
             FROM priced GROUP BY tenant_id, 2, 3
         ),
         first_called AS (
-            SELECT provider, account_id, arg_min(name, seen_from) AS name
-            FROM ops.account_names GROUP BY provider, account_id
+            SELECT tenant_id, provider, account_id, arg_min(name, seen_from) AS name
+            FROM ops.told_names GROUP BY tenant_id, provider, account_id
         ),
         parts AS (
             SELECT
                 sums.tenant_id, sums.provider, sums.key, sums.billed_usd, sums.estimated_usd,
                 nullif({name}, sums.key) AS name
             FROM sums
-            ASOF LEFT JOIN ops.account_names AS then_called
-                ON then_called.provider = sums.provider AND then_called.account_id = sums.key
-                AND then_called.seen_from <= sums.last_day
-            LEFT JOIN first_called ON first_called.provider = sums.provider AND first_called.account_id = sums.key
+            ASOF LEFT JOIN ops.told_names AS then_called
+                ON then_called.tenant_id = sums.tenant_id AND then_called.provider = sums.provider
+                AND then_called.account_id = sums.key AND then_called.seen_from <= sums.last_day
+            LEFT JOIN first_called
+                ON first_called.tenant_id = sums.tenant_id AND first_called.provider = sums.provider
+                AND first_called.account_id = sums.key
         ),
         {_LARGEST_FIRST}
         """  # noqa: S608 - our own words

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tokenboard_etl.errors import WrongUse
-from tokenboard_etl.files import write_atomically
+from tokenboard_etl.files import printable, write_atomically, written_in_place_of
 from tokenboard_etl.reading.parquet import write_parquet
 from tokenboard_etl.reading.published import UNALLOCATED, open_published, require_tenant
 from tokenboard_etl.warehouse.sql_files import SQL_ROOT
@@ -41,8 +41,8 @@ _TABLES = {
     """,
     "days": """
         SELECT
-            usage_date, provider, account_id, api_key_id, invoice_item AS line_item, model, category, quantity,
-            quantity_unit, billed_usd
+            usage_date, provider, billed_account_id AS account_id, api_key_id, invoice_item AS line_item, model,
+            category, quantity, quantity_unit, billed_usd
         FROM billing.charges WHERE tenant_id = $1 AND invoice_item IS NOT NULL
         ORDER BY usage_date, provider, account_id, api_key_id, line_item
     """,
@@ -50,16 +50,36 @@ _TABLES = {
 
 
 def export_tenant(published: Path, tenant_id: str, folder: Path) -> list[tuple[Path, int]]:
-    """Writes the tenant's Parquet files and check.sql into `folder`/tenant-<id>; returns each file with its rows."""
+    """Puts the tenant's Parquet files and check.sql in `folder`/tenant-<id>; returns each file with its rows.
+
+    The files of an earlier export give way all at once. Raises WrongUse if that folder holds anything else.
+    """
     if tenant_id == UNALLOCATED:
         raise WrongUse("Unallocated spend belongs to no tenant, so there is nobody to export it for.")
+    own = folder / f"tenant-{tenant_id}"
     with open_published(published) as connection:
         require_tenant(connection, tenant_id)
-        own = folder / f"tenant-{tenant_id}"
-        written = []
-        for name, query in _TABLES.items():
-            connection.execute(f"CREATE TEMP TABLE {name} AS {query}", [tenant_id])
-            path = own / f"{name}.parquet"
-            written.append((path, write_parquet(connection, name, path)))
-    write_atomically(own / "check.sql", CHECK.read_bytes())
+        _refuse_strangers(own)
+        with written_in_place_of(own) as beside:
+            written = []
+            for name, query in _TABLES.items():
+                connection.execute(f"CREATE TEMP TABLE {name} AS {query}", [tenant_id])
+                file = f"{name}.parquet"
+                written.append((own / file, write_parquet(connection, name, beside / file)))
+            write_atomically(beside / "check.sql", CHECK.read_bytes())
     return written
+
+
+def _refuse_strangers(own: Path) -> None:
+    """What is not from an export is not thrown away with it."""
+    known = {"check.sql", *(f"{name}.parquet" for name in _TABLES)}
+    if not own.exists():
+        return
+    if not own.is_dir():
+        raise WrongUse(f"{own} is no folder; the export needs that place.")
+    others = sorted(each.name for each in own.iterdir() if each.name not in known and not each.name.startswith("."))
+    if others:
+        raise WrongUse(
+            f"{own} also holds what no export wrote ({printable(others[0])}), and an export replaces the whole folder: "
+            "move that away, or export elsewhere with --to."
+        )

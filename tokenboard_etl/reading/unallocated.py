@@ -29,22 +29,12 @@ def unallocated(published: Path) -> list[Unallocated]:
     with open_published(published) as connection:
         rows = connection.execute(
             """
-            WITH spent AS (
-                SELECT
-                    provider, connection_id, account_id, min(usage_date) AS first_day, max(usage_date) AS last_day,
-                    sum(cost_usd) AS cost_usd
-                FROM billing.charges
-                WHERE tenant_id = 'unallocated' AND source = 'provider' AND cost_usd <> 0
-                GROUP BY provider, connection_id, account_id
-            )
             SELECT
-                spent.provider, spent.connection_id, spent.account_id, listed.name, listed.status, spent.first_day,
-                spent.last_day, CAST(spent.cost_usd AS DECIMAL(38, 18))
-            FROM spent
-            LEFT JOIN ops.accounts AS listed
-                ON listed.connection_id = spent.connection_id AND listed.account_id = spent.account_id
-                AND listed.kind IN ('project', 'key')
-            ORDER BY spent.first_day, spent.cost_usd DESC, spent.provider, spent.account_id
+                provider, connection_id, account_id, account_name, account_status, min(first_day), max(last_day),
+                CAST(sum(cost_usd) AS DECIMAL(38, 18))
+            FROM views.unallocated_accounts
+            GROUP BY provider, connection_id, account_id, account_name, account_status
+            ORDER BY min(first_day), sum(cost_usd) DESC, provider, account_id
             """
         ).fetchall()
     return [Unallocated(*row) for row in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import astuple, fields
 from datetime import date
 from decimal import Decimal
@@ -14,8 +15,10 @@ from tokenboard_etl.rendering.pages import render_page
 
 TEMPLATE = "register/v1.html"
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
+_FORMULA = re.compile(r"""(^|[;,|\t\r\n])(?=["\s]*[=+\-@\uff1d\uff0b\uff0d\uff20])""")
+"""Where a spreadsheet may take what follows for a formula: in a cell, or in what it takes for one, because it separates
+cells by something else than commas. East Asian ones know the wide signs, too.
+"""
 
 COLUMNS = (
     *("month", "tenant_id", "tenant_name", "state"),
@@ -79,4 +82,4 @@ def _cell(value: object) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
     text = value.isoformat() if isinstance(value, date) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return _FORMULA.sub(r"\1'", text)

@@ -15,6 +15,7 @@ from typing import Literal
 import duckdb
 
 from tokenboard_etl.errors import CheckFailed
+from tokenboard_etl.redaction import one_line
 from tokenboard_etl.warehouse.sql_files import SqlFile, models_in_order, names_in, quoted, read_sql
 
 ROWS_SHOWN = 3
@@ -122,6 +123,7 @@ def _run(connection: duckdb.DuckDBPyConnection, check: Check) -> Finding:
     result = connection.execute(f"SELECT * FROM {relation} LIMIT {ROWS_SHOWN}")  # noqa: S608 - our own files
     names = [column[0] for column in result.description]
     rows = tuple(
-        ", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in result.fetchall()
+        ", ".join(f"{name}={one_line(str(value))}" for name, value in zip(names, row, strict=True))
+        for row in result.fetchall()
     )
     return Finding(check, int(count), rows)

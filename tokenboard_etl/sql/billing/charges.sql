@@ -13,6 +13,7 @@
 -- column connection_id: The provider account.
 -- column account_id: Project id or key hash; empty for cost no account explains.
 -- column api_key_id: API key id or key hash; empty where the provider does not say.
+-- column billed_account_id: What the tenant's documents call the account by: account_id, or api_key_id where only the key is the tenant's.
 -- column line_item: The provider's line item or model; the category for fallback prices.
 -- column model: Model; NULL for items that are no model.
 -- column category: Kind of operation.
@@ -32,6 +33,7 @@ SELECT
     cost.connection_id,
     cost.account_id,
     cost.api_key_id,
+    cost.billed_account_id,
     cost.line_item,
     cost.model,
     cost.category,

@@ -5,25 +5,36 @@
 -- InvoiceId and is exact. A line that corrects an earlier document is a Correction. Reads the temporary tables issued
 -- (lines and taxes of documents), units and seller. Parameters: the month, its first day, the first day of the next month.
 WITH names AS (
-    SELECT provider, account_id, max(name) AS name FROM ops.accounts GROUP BY provider, account_id
+    SELECT
+        tenant_id, provider, account_id,
+        coalesce(max_by(name, seen_from) FILTER (seen_from < $month_end), min_by(name, seen_from)) AS name
+    FROM ops.told_names
+    GROUP BY tenant_id, provider, account_id
 ),
 to_be_invoiced AS (
     SELECT
-        charges.tenant_id, tenants.name AS tenant_name, charges.provider, charges.account_id,
-        coalesce(max(names.name), charges.account_id) AS account_name, charges.invoice_item AS line_item,
+        charges.tenant_id, tenants.name AS tenant_name, charges.provider, charges.billed_account_id AS account_id,
+        coalesce(max(names.name), charges.billed_account_id) AS account_name, charges.invoice_item AS line_item,
         CASE WHEN count(DISTINCT coalesce(charges.quantity_unit, '')) = 1 THEN sum(charges.quantity) END AS quantity,
         CASE WHEN count(DISTINCT coalesce(charges.quantity_unit, '')) = 1 THEN max(charges.quantity_unit) END AS unit,
         CAST(sum(charges.billed_usd) AS DECIMAL(38, 24)) AS amount
     FROM billing.charges AS charges
     JOIN registry.tenants AS tenants ON tenants.tenant_id = charges.tenant_id
-    LEFT JOIN names ON names.provider = charges.provider AND names.account_id = charges.account_id
+    LEFT JOIN names
+        ON names.tenant_id = charges.tenant_id AND names.provider = charges.provider
+        AND names.account_id = charges.billed_account_id
     WHERE charges.invoice_item IS NOT NULL AND charges.usage_date >= $month_start AND charges.usage_date < $month_end
         AND charges.tenant_id NOT IN (SELECT tenant_id FROM billing.invoices WHERE month = $month)
         AND NOT EXISTS (
             SELECT 1 FROM billing.closed_months AS closed
             WHERE closed.month = $month AND (closed.tenant_id IS NULL OR closed.tenant_id = charges.tenant_id)
         )
-    GROUP BY charges.tenant_id, tenants.name, charges.provider, charges.account_id, charges.invoice_item, charges.margin_rule_id
+    GROUP BY
+        charges.tenant_id, tenants.name, charges.provider, charges.billed_account_id, charges.invoice_item,
+        charges.margin_rule_id
+),
+keys AS (
+    SELECT DISTINCT provider, account_id FROM registry.accounts WHERE kind = 'api_key'
 ),
 lines AS (
     SELECT
@@ -98,10 +109,15 @@ SELECT
     CASE WHEN measured.provider <> '' THEN 'Generative AI' ELSE 'Other (AI and Machine Learning)' END AS ServiceSubcategory,
     nullif(measured.account_id, '') AS SubAccountId,
     CASE WHEN measured.account_id <> '' THEN coalesce(nullif(measured.account_name, ''), measured.account_id) END AS SubAccountName,
-    CASE WHEN measured.account_id <> '' THEN CASE measured.provider WHEN 'openai' THEN 'Project' ELSE 'API Key' END END AS SubAccountType,
+    CASE
+        WHEN measured.account_id = '' THEN NULL
+        WHEN measured.provider <> 'openai' OR keys.account_id IS NOT NULL THEN 'API Key'
+        ELSE 'Project'
+    END AS SubAccountType,
     measured.corrects AS x_CorrectsInvoice,
     measured.line_no AS x_InvoiceLine,
     measured.kind AS x_LineKind
 FROM measured
 CROSS JOIN seller
+LEFT JOIN keys ON keys.provider = measured.provider AND keys.account_id = measured.account_id
 ORDER BY measured.tenant_id, measured.invoice_number, measured.line_no, measured.provider, measured.account_id, measured.line_item, measured.amount

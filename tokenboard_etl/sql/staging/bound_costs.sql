@@ -5,13 +5,15 @@
 -- A binding of the API key goes before one of the project. Bindings do not overlap (check), so every row stays one.
 -- A tenant's own account is no cost of ours (billing.own_account_costs). A month that is closed for a tenant keeps the
 -- version it was closed under; all others have the one in use. In such a month a key that was bound after closing takes
--- nothing from the project's tenant, who was invoiced for it; what nobody had goes to whoever is bound.
+-- nothing from the project's tenant, who was invoiced for it; what nobody had goes to whoever is bound. A project is not
+-- told to a tenant who has but a key in it, unless its document of the month did so already (billing.former_lines).
 -- column usage_date: UTC day of the cost.
 -- column tenant_id: Who pays; NULL where nobody is bound.
 -- column provider: openai or openrouter.
 -- column connection_id: The provider account.
 -- column account_id: Project id or key hash; empty for cost no account explains.
 -- column api_key_id: API key id or key hash; empty where the provider does not say.
+-- column billed_account_id: What the tenant's documents call the account by: account_id, or api_key_id where only the key is the tenant's.
 -- column line_item: The provider's line item or model.
 -- column model: Model; NULL for items that are no model.
 -- column quantity: How much, in quantity_unit.
@@ -43,7 +45,9 @@ bound AS (
                 AND by_account.bound_at <= coalesce(account_for_one.closed_at, account_for_all.closed_at)
                 THEN by_account.tenant_id
             ELSE coalesce(by_key.tenant_id, by_account.tenant_id)
-        END AS tenant_id
+        END AS tenant_id,
+        by_account.tenant_id AS account_tenant_id,
+        by_key.bound_at AS key_bound_at
     FROM costs
     LEFT JOIN registry.accounts AS by_key
         ON by_key.provider = costs.provider
@@ -69,6 +73,14 @@ bound AS (
 )
 SELECT
     bound.usage_date, bound.tenant_id, bound.provider, bound.connection_id, bound.account_id, bound.api_key_id,
+    CASE
+        WHEN bound.tenant_id IS NULL OR bound.tenant_id IS NOT DISTINCT FROM bound.account_tenant_id THEN bound.account_id
+        WHEN coalesce(for_one.closed_at, for_all.closed_at, (SELECT max(as_of) FROM ops.clock))
+                <= (SELECT max(closed_until) FROM billing.former_lines)
+            AND bound.key_bound_at <= (SELECT max(closed_until) FROM billing.former_lines)
+            THEN bound.account_id
+        ELSE bound.api_key_id
+    END AS billed_account_id,
     bound.line_item, bound.model, bound.quantity, bound.quantity_unit, bound.cost_usd, bound.is_priced, bound.source,
     coalesce(
         for_one.policy_sha256,

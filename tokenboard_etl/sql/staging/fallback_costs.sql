@@ -12,6 +12,7 @@
 -- column connection_id: The provider account.
 -- column account_id: Project id or key hash of the usage without a price.
 -- column api_key_id: API key of that usage.
+-- column billed_account_id: What the tenant's documents call the account by: account_id, or api_key_id where only the key is the tenant's.
 -- column category: Kind of operation.
 -- column quantity: How much was done, in quantity_unit.
 -- column quantity_unit: Unit of the fallback price.
@@ -19,7 +20,8 @@
 -- column fallback_rule_id: The fallback price.
 -- column policy_sha256: The version of the policy.
 WITH open_cost AS (
-    SELECT usage_date, tenant_id, provider, connection_id, account_id, api_key_id, model, policy_sha256
+    SELECT
+        usage_date, tenant_id, provider, connection_id, account_id, api_key_id, billed_account_id, model, policy_sha256
     FROM staging.bound_costs
     WHERE NOT is_priced AND tenant_id IS NOT NULL
 ),
@@ -31,7 +33,7 @@ chosen AS (
 without_price AS (
     SELECT
         cost.usage_date, cost.tenant_id, cost.provider, cost.connection_id, cost.account_id, cost.api_key_id,
-        cost.policy_sha256, coalesce(chosen.category, 'uncategorised') AS category,
+        cost.billed_account_id, cost.policy_sha256, coalesce(chosen.category, 'uncategorised') AS category,
         row_number() OVER (
             PARTITION BY cost.usage_date, cost.tenant_id, coalesce(chosen.category, 'uncategorised')
             ORDER BY cost.provider, cost.connection_id, cost.account_id, cost.api_key_id
@@ -98,6 +100,7 @@ SELECT
     unpriced.connection_id,
     unpriced.account_id,
     unpriced.api_key_id,
+    unpriced.billed_account_id,
     unpriced.category,
     CAST(done.quantity AS DECIMAL(38, 9)) AS quantity,
     done.unit AS quantity_unit,

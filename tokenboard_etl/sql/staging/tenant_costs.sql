@@ -9,6 +9,7 @@
 -- column connection_id: The provider account.
 -- column account_id: Project id or key hash; empty for cost no account explains.
 -- column api_key_id: API key id or key hash; empty where the provider does not say.
+-- column billed_account_id: What the tenant's documents call the account by: account_id, or api_key_id where only the key is the tenant's.
 -- column line_item: The provider's line item or model; the category for fallback prices.
 -- column model: Model; NULL for items that are no model.
 -- column category: Kind of operation.
@@ -19,9 +20,9 @@
 -- column policy_sha256: The version of the policy.
 -- column load_id: The load that brought the cost; NULL for what no provider said.
 SELECT
-    cost.usage_date, cost.tenant_id, cost.provider, cost.connection_id, cost.account_id, cost.api_key_id, cost.line_item,
-    cost.model, coalesce(chosen.category, 'uncategorised') AS category, cost.quantity, cost.quantity_unit, cost.cost_usd,
-    cost.source, cost.policy_sha256, cost.load_id
+    cost.usage_date, cost.tenant_id, cost.provider, cost.connection_id, cost.account_id, cost.api_key_id,
+    cost.billed_account_id, cost.line_item, cost.model, coalesce(chosen.category, 'uncategorised') AS category,
+    cost.quantity, cost.quantity_unit, cost.cost_usd, cost.source, cost.policy_sha256, cost.load_id
 FROM staging.bound_costs AS cost
 LEFT JOIN billing.categories AS chosen
     ON chosen.usage_date = cost.usage_date
@@ -32,6 +33,7 @@ LEFT JOIN billing.categories AS chosen
 WHERE cost.is_priced
 UNION ALL
 SELECT
-    usage_date, tenant_id, provider, connection_id, account_id, api_key_id, category AS line_item,
-    NULL AS model, category, quantity, quantity_unit, cost_usd, 'fallback' AS source, policy_sha256, NULL AS load_id
+    usage_date, tenant_id, provider, connection_id, account_id, api_key_id, billed_account_id,
+    category AS line_item, NULL AS model, category, quantity, quantity_unit, cost_usd, 'fallback' AS source,
+    policy_sha256, NULL AS load_id
 FROM staging.fallback_costs
