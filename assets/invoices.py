@@ -21,8 +21,12 @@ from tokenboard_etl.warehouse.checks import violations_found
 
 log = logging.getLogger("tokenboard.close")
 
-ISSUED = ("billing.documents", "billing.invoice_lines", "billing.invoice_taxes", "billing.credit_uses")
+ISSUED = (
+    *("billing.documents", "billing.invoice_lines", "billing.invoice_taxes", "billing.credit_uses"),
+    "billing.invoice_appendix",
+)
 DOCUMENTS = dg.AssetKey(["reports", "invoices"])
+_EXPLAINED_BY = {"billing.invoice_appendix": ("billing.category_costs", "billing.job_costs")}
 
 
 class CloseConfig(dg.Config):
@@ -38,7 +42,7 @@ class CloseConfig(dg.Config):
 def _issued_spec(table: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         asset_key(table),
-        deps=[asset_key("billing.invoice_drafts")],
+        deps=[asset_key(each) for each in ("billing.invoice_drafts", *_EXPLAINED_BY.get(table, ()))],
         group_name="billing",
         kinds={"duckdb", "table"},
         owners=["team:billing"],
@@ -101,6 +105,7 @@ def close_month(
         "billing.invoice_lines": sum(len(invoice.lines) for invoice in closed.invoices),
         "billing.invoice_taxes": sum(len(invoice.taxes) for invoice in closed.invoices),
         "billing.credit_uses": sum(len(invoice.credit_uses) for invoice in closed.invoices),
+        "billing.invoice_appendix": sum(len(invoice.appendix) for invoice in closed.invoices),
     }
     yield dg.MaterializeResult(
         asset_key=asset_key("billing.documents"),

@@ -16,6 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tokenboard_etl.money import (
+    apportion,
     exact,
     exact_sum,
     format_minor,
@@ -244,6 +245,34 @@ def test_a_sum_keeps_every_digit(amounts: list[Decimal]) -> None:
 @given(st.decimals(-(10**20), 10**20, places=24))
 def test_dollars_are_shown_as_babel_shows_their_cents(amount: Decimal) -> None:
     assert format_usd(amount) == format_minor(to_minor(amount, "USD"), "USD")
+
+
+small = st.decimals(-(10**7), 10**7, places=24)
+
+
+@given(st.integers(-(10**9), 10**9), st.lists(small | st.just(Decimal(0)), min_size=1, max_size=12))
+@example(1, [Decimal(1), Decimal(-1)])
+@example(7, [Decimal(0), Decimal(0), Decimal(0)])
+def test_a_printed_total_is_shared_out_whole_and_each_share_is_within_one_unit(
+    total: int, amounts: list[Decimal]
+) -> None:
+    """What the total has beside the amounts is theirs by size, the oracle by common denominators."""
+    shared = apportion(total, amounts, "USD")
+    assert sum(shared) == total
+    cents = [Fraction(amount) * 100 for amount in amounts]
+    whole = sum(map(abs, cents))
+    fair = [each + (total - sum(cents)) * (abs(each) / whole if whole else Fraction(1, len(cents))) for each in cents]
+    assert all(-1 < given - due < 1 for given, due in zip(shared, fair, strict=True))
+    up = [due - given for given, due in zip(shared, fair, strict=True) if given < due]
+    down = [due - given + 1 for given, due in zip(shared, fair, strict=True) if given > due]
+    assert max(up, default=0) <= min(down, default=1), "a smaller remainder got a unit before a larger one"
+
+
+def test_of_equal_shares_the_first_get_the_units_left_and_currencies_have_their_own() -> None:
+    thirds = [Decimal("3.335")] * 3
+    assert apportion(1000, thirds, "USD") == [334, 333, 333]
+    assert apportion(1500, thirds, "JPY", per_usd=Decimal("149.9")) == [500, 500, 500]
+    assert apportion(-1001, [-each for each in thirds], "USD") == [-333, -334, -334]
 
 
 @pytest.fixture(scope="module")

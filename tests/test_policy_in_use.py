@@ -186,6 +186,7 @@ def test_another_policy_leaves_issued_rows_documents_and_closed_months_as_they_a
                     *names_in("billing"),
                     "billing.documents",
                     "billing.invoice_lines",
+                    "billing.invoice_appendix",
                     "billing.issues",
                     "billing.closed_months",
                 )

@@ -85,7 +85,7 @@ def test_the_wheel_holds_every_module_query_and_template_and_no_test(wheel: Path
     }
     assert names == expected
     assert "tokenboard_etl/providers/sandbox/server.py" in names
-    assert "reports/templates/invoice/v1.html" in names
+    assert "reports/templates/invoice/v2.html" in names
     assert any(name.startswith("tokenboard_etl/sql/migrations/") for name in names)
     assert any(name.startswith("tokenboard_etl/sql/checks/") for name in names)
     assert {name.partition("/")[0] for name in names} == set(packages)

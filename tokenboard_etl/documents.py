@@ -25,7 +25,7 @@ def told_altered(number: str) -> str:
     """The sentence for a document that billing.issued.altered_rows found."""
     return (
         f"the stored rows of {number} are not what was issued (billing.documents, billing.invoice_lines, "
-        "billing.invoice_taxes or billing.credit_uses); restore them from a backup"
+        "billing.invoice_taxes, billing.credit_uses or billing.invoice_appendix); restore them from a backup"
     )
 
 

@@ -112,7 +112,7 @@ def _forget_documents(scratch: duckdb.DuckDBPyConnection, month: Month) -> None:
             "SELECT invoice_number FROM billing.documents WHERE month = $1", [str(month)]
         ).fetchall()
     ]
-    for table in ("documents", "invoice_lines", "invoice_taxes", "credit_uses"):
+    for table in ("documents", "invoice_lines", "invoice_taxes", "credit_uses", "invoice_appendix"):
         scratch.execute(
             f"DELETE FROM {quoted(f'billing.{table}')} WHERE list_contains($1::VARCHAR[], invoice_number)",  # noqa: S608 - quoted
             [numbers],

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import decimal
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from functools import reduce
+from math import floor
 
 from babel.numbers import format_currency, get_currency_precision
 
@@ -109,6 +110,23 @@ def minor_as(
     value = Fraction(amount_minor) / 10 ** minor_unit_digits(currency) * Fraction(per_usd) / Fraction(of_per_usd)
     with exact():
         return Decimal(_half_up(value / Fraction(scale))) * scale
+
+
+def apportion(total_minor: int, amounts_usd: Sequence[Decimal], currency: str, *, per_usd: Decimal = USD) -> list[int]:
+    """Whole minor units for one exact amount or more, of either sign, that add up to a total which is printed already.
+
+    What rounding put into the total beside them goes by their size; then each is rounded down, and the units left over
+    go to the largest remainders, ties to those that come first.
+    """
+    shares = [_minor(amount, currency, per_usd, USD) for amount in amounts_usd]
+    sizes = [abs(share) for share in shares] if any(shares) else [Fraction(1)] * len(shares)
+    per_size = (total_minor - sum(shares)) / sum(sizes, Fraction(0))
+    shares = [share + per_size * size for share, size in zip(shares, sizes, strict=True)]
+    found = [floor(share) for share in shares]
+    largest = sorted(range(len(shares)), key=lambda place: found[place] - shares[place])
+    for place in largest[: total_minor - sum(found)]:
+        found[place] += 1
+    return found
 
 
 def percent_of(amount_minor: int, percent: Decimal) -> int:

@@ -31,6 +31,7 @@ KEYS = [
     "billing/credit_uses",
     "billing/documents",
     "billing/gross_margins",
+    "billing/invoice_appendix",
     "billing/invoice_drafts",
     "billing/invoice_lines",
     "billing/invoice_taxes",

@@ -79,6 +79,37 @@ def rate(connection: duckdb.DuckDBPyConnection, tenant_id: str, month: Month, am
         )
 
 
+def explain(
+    connection: duckdb.DuckDBPyConnection,
+    tenant_id: str,
+    month: Month,
+    categories: Amounts,
+    jobs: Mapping[str | None, Decimal],
+) -> None:
+    """What the month's usage is for from now on, in USD: by category; by job, '' for none, None for the rest."""
+    values = [str(month), tenant_id]
+    for table in ("category_costs", "job_costs"):
+        connection.execute(f"DELETE FROM billing.{table} WHERE month = $1 AND tenant_id = $2", values)
+    for category, usd in categories.items():
+        connection.execute(
+            """
+            INSERT INTO billing.category_costs BY NAME
+            SELECT $1 AS month, $2 AS tenant_id, $3 AS category, $4::DECIMAL(38, 24) AS billed_usd, 7 AS cvs
+            """,
+            [*values, category, usd],
+        )
+    for job, usd in jobs.items():
+        connection.execute(
+            """
+            INSERT INTO billing.job_costs BY NAME
+            SELECT $1 AS month, $2 AS tenant_id, coalesce($3, '') AS job_id, 'Opening ' || nullif($3, '') AS job_title,
+                CASE WHEN $3 IS NULL THEN 'rest' ELSE 'operations' END AS part,
+                $4::DECIMAL(38, 24) AS total_billed_usd, 3 AS cvs, 0 AS questions, 1.5 AS minutes
+            """,
+            [*values, job, usd],
+        )
+
+
 def close(
     connection: duckdb.DuckDBPyConnection, month: Month, tenant_id: str | None = None, now: datetime = NOW
 ) -> list[Invoice]:

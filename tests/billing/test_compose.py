@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from billing.months import half_up, policy
 from tokenboard_etl.billing.compose import documents_of
-from tokenboard_etl.billing.inputs import ClosedMonth, Inputs, InvoicedLine, LineKey, RatedLine
+from tokenboard_etl.billing.inputs import ClosedMonth, Inputs, InvoicedLine, LineKey, RatedLine, UsagePart
 from tokenboard_etl.billing.invoice import Acceptance, Buyer, Invoice, Tax
 from tokenboard_etl.errors import PolicyError
+from tokenboard_etl.money import exact_sum
 from tokenboard_etl.periods import Month, utc_day
 from tokenboard_etl.rendering.invoices import render_invoice
 
@@ -149,6 +150,32 @@ def test_printed_lines_and_taxes_are_the_printed_total(
                 base,
                 half_up(Fraction(base) * Fraction(each.tax.percent) / 100),
             )
+
+
+@settings(max_examples=60)
+@given(st.lists(usd, min_size=1, max_size=6), currencies, st.lists(usd, max_size=5), st.lists(usd, max_size=5))
+def test_an_appendix_adds_up_to_the_printed_usage_lines_by_category_and_by_job(
+    usage: list[Decimal], currency: str, categories: list[Decimal], jobs: list[Decimal]
+) -> None:
+    """Any parts at all, the last of which is what is left of the whole."""
+    parts = [
+        UsagePart(part, str(number), None, None, None, None, amount)
+        for part, amounts in (("category", categories), ("job", jobs))
+        for number, amount in enumerate([*amounts, exact_sum([*usage, *(each.copy_negate() for each in amounts)])])
+    ]
+    (document,) = documents_of(replace(inputs(usage, currency), parts=tuple(parts)))
+    if document.kind == "credit_note":
+        assert document.appendix == ()
+        return
+    html = render_invoice(replace(document, number="INV-1", buyer=replace(document.buyer, country="US"))).html.decode()
+    _, *tables = html.split('<section class="appendix">')[1].split("<table")
+    for part, table in zip(("category", "job"), tables, strict=True):
+        *printed_rows, whole = [
+            int(Fraction(re.sub(r"[^\d.-]", "", cell)) * 10 ** DIGITS[currency])
+            for cell in re.findall(r'<td class="n sum">([^<]*)</td>', table)
+        ]
+        assert printed_rows == [row.amount_minor for row in document.appendix if row.part == part]
+        assert sum(printed_rows) == whole == sum(line.amount_minor for line in document.lines)
 
 
 @settings(max_examples=60)

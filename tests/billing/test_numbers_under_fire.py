@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from billing.killed import Action, close_june, credit_the_first, run_and_die, statements_of
-from billing.months import JUNE, MAY, close, months_on_disk, policy, rate, register, use
+from billing.months import JUNE, MAY, close, explain, months_on_disk, policy, rate, register, use
 from tokenboard_etl.documents import altered_documents
 from tokenboard_etl.errors import PolicyError, WrongUse
 from tokenboard_etl.warehouse.checks import all_checks, refuse_violations, run_checks
@@ -30,8 +30,8 @@ POLICY = policy(
 )
 OF_INVOICES = [check for check in all_checks() if check.table == "billing.invoices"]
 RECORDS = (
-    *("documents", "invoice_lines", "invoice_taxes", "credit_uses", "issues", "closed_months"),
-    *("issue_source_days", "issue_states", "kept_states", "invoice_inputs"),
+    *("documents", "invoice_lines", "invoice_taxes", "credit_uses", "invoice_appendix", "issues"),
+    *("closed_months", "issue_source_days", "issue_states", "kept_states", "invoice_inputs"),
 )
 
 
@@ -44,10 +44,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for position, tenant in enumerate(TENANTS, start=1):
             register(connection, tenant)
             rate(connection, tenant, MAY, {"a": Decimal(10 * position)})
+            halves = dict.fromkeys(("J-1", None), Decimal(5 * position))
+            explain(connection, tenant, MAY, {"cv-parsing": Decimal(10 * position)}, halves)
         close(connection, MAY)
         for position, tenant in enumerate(TENANTS, start=1):
             rate(connection, tenant, MAY, {"a": Decimal(11 * position)})
             rate(connection, tenant, JUNE, {"a": Decimal(position), "b": Decimal("0.005")})
+            explain(connection, tenant, JUNE, {"cv-parsing": Decimal(position), "x": Decimal("0.005")}, {})
     return path
 
 
@@ -163,6 +166,9 @@ def test_a_file_that_was_changed_is_found_and_one_that_is_missing_comes_back(pre
         "UPDATE billing.credit_uses SET granted = 31 WHERE",
         "UPDATE billing.documents SET buyer_name = 'Nobody' WHERE",
         "UPDATE billing.documents SET buyer_name = 'Nobody', rows_sha256 = NULL WHERE",
+        "UPDATE billing.invoice_appendix SET amount_minor = amount_minor + 1 WHERE row_no = 2 AND",
+        "UPDATE billing.invoice_appendix SET title = NULL WHERE row_no = 2 AND",
+        "DELETE FROM billing.invoice_appendix WHERE",
     ],
 )
 def test_a_row_that_was_changed_is_found(prepared: Path, tmp_path: Path, change: str) -> None:

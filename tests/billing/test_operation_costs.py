@@ -76,7 +76,7 @@ def plant(connection: duckdb.DuckDBPyConnection, charges: list[Charge], operatio
         )
     if operations:
         appender = connection.appender("ops.operations")
-        appender.append_rows([tuple(each.values()) for each in operations])
+        appender.append_rows([(*each.values(), None) for each in operations])
         appender.flush()
     for name in ("billing.operation_costs", "billing.job_costs", "billing.category_costs", "billing.tenant_days"):
         connection.execute(f"CREATE OR REPLACE TABLE {name} AS {read_sql(name).query}")

@@ -14,7 +14,7 @@ import dagster as dg
 import pytest
 
 from assets.run import run_month_close, run_nightly
-from proof.figures import costs_in, feed, tables, tenants_csv
+from proof.figures import costs_in, feed, operations_csv, tables, tenants_csv
 from tokenboard_etl.periods import Month, Window
 from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sandbox
 from tokenboard_etl.settings import Settings, load_settings
@@ -66,12 +66,14 @@ def worked(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator
 
 
 def _live_through(made: Worked) -> None:
-    first = made.at(night(6, 10))
+    first, told = made.at(night(6, 10)), STATED["What an application did"]
+    operations_csv(first.operations_inbox_path / "log.csv", told[:-1])
     with open_warehouse(first.warehouse_path) as warehouse:
         import_tenants(warehouse, made.tenants, first.now)
     with dg.DagsterInstance.ephemeral() as instance:
         run_nightly(first, MAY.window, instance)
         run_month_close(first, MAY, instance)
+        operations_csv(first.operations_inbox_path / "late.csv", told[-1:])
         run_nightly(made.at(night(6, 20)), Window(MAY.first, date(2026, 6, 20)), instance)
         last = made.at(night(7, 10))
         run_nightly(last, JUNE.window, instance)

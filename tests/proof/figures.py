@@ -138,6 +138,18 @@ def feed(world: World, costs: Sequence[Cost]) -> Accounts:
     return found
 
 
+def operations_csv(path: Path, operations: Sequence[Row]) -> None:
+    """The log of an application that did the operations a document states."""
+    columns = "operation_id,type,occurred_at,tenant_id,job_id,job_title,tokens,quantity,unit,success"
+    lines = [
+        f'{row["operation"]},{row["type"]},{row["UTC day"]}T12:00:00Z,{row["tenant"]},{row["job"]},"{row["title"]}",'
+        f"{row['tokens']},{row['quantity']},{row['unit']},true"
+        for row in operations
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([columns, *lines]) + "\n")
+
+
 def tenants_csv(path: Path, tenants: Sequence[Row], accounts: Accounts) -> Path:
     """The import file of the tenants a document states."""
     columns = "tenant_id,name,industry,country,currency,billing_email,openai_project_id,openrouter_key_hash,valid_from"

@@ -134,6 +134,10 @@ def test_what_is_named_and_has_no_price_is_invoiced_at_the_fallback_price_and_pr
         usd = Decimal(prices[item.removesuffix(" (fallback)")])
         assert line.billed_exact == Decimal("7.5") * usd * Decimal("1.25")
     assert not [line for line in invoice.lines if line.line_item.endswith(" (estimated)")]
-    warehouse.execute("DELETE FROM ops.operations")
+    assert {row.part for row in invoice.appendix} >= {"no_job", "rest"}
+    assert sum(row.amount_minor for row in invoice.appendix if row.part == "rest") > 0
     opened.close()
     assert prove(tonight, invoice.number).failures == ()
+    with open_warehouse(tonight.warehouse_path) as altered:
+        altered.execute("UPDATE ops.operations SET quantity = quantity + 1 WHERE operation_id = 'op-1'")
+    assert any("ops.operations" in each for each in prove(tonight, invoice.number).failures)

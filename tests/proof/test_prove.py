@@ -24,10 +24,12 @@ from assets.run import run_nightly
 from proof.conftest import DOCUMENT, JUNE, Worked, night
 from proof.figures import Cost, costs_in, feed
 from tokenboard_etl.billing.issued import altered_rows
+from tokenboard_etl.billing.records import rows_checksum
 from tokenboard_etl.closing import bring_up_to_date, close, credit
 from tokenboard_etl.errors import CheckFailed, LandingDamaged, WrongUse
 from tokenboard_etl.periods import Month, Window
 from tokenboard_etl.proof.prove import prove
+from tokenboard_etl.rendering.invoices import render_invoice
 from tokenboard_etl.retention import prune
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.warehouse.checks import all_checks, run_checks
@@ -75,6 +77,7 @@ def test_what_was_issued_is_proved(worked: Worked, number: str) -> None:
     assert proof.failures == ()
     assert ("adjustment" in {line.kind for line in proof.document.lines}) == (number in (ACME_JUNE, BETA_JUNE))
     assert {share.report for share in proof.evidence.shares} >= {"costs", "analytics"}
+    assert bool(proof.document.appendix) == (number != BETA_JUNE)
 
 
 def test_a_proof_writes_nothing(copied: Callable[[], Worked]) -> None:
@@ -308,6 +311,44 @@ def test_rules_closings_and_whose_a_credit_is_are_named_as_well(copied: Callable
         assert list(altered_rows(warehouse)) == [ACME_MAY, BETA_MAY]
 
 
+def test_an_altered_appendix_and_altered_operations_are_named(copied: Callable[[], Worked]) -> None:
+    """Operations that came later, or are of another month, are no matter: the late one is altered first."""
+    home = copied()
+    alter(home, "UPDATE ops.operations SET job_id = 'J-9' WHERE operation_id = 'op-6'")
+    alter(home, "UPDATE billing.invoice_appendix SET amount_minor = 1515 WHERE amount_minor = 1514")
+    alter(home, "DELETE FROM billing.invoice_appendix WHERE part = 'rest' AND invoice_number = $1", ACME_MAY)
+    said = failures(home, ACME_MAY)
+    assert f"Row 2 of the appendix of {ACME_MAY} is stored with amount_minor 1515, and 1514 comes out." in said
+    assert f"Row 4 of the appendix of {ACME_MAY} (rest) comes out and is not stored." in said
+    assert f"The stored rows of {ACME_MAY} were altered" in said
+    assert failures(home, BETA_MAY) == ""
+    with open_warehouse(home.home / "warehouse.duckdb") as warehouse:
+        assert list(altered_rows(warehouse)) == [ACME_MAY]
+    alter(home, "UPDATE ops.operations SET tokens = tokens + 1 WHERE operation_id = 'op-1'")
+    assert "The operations of 2026-05 that were known then were altered (ops.operations)." in failures(home, BETA_MAY)
+
+
+def test_an_invoice_from_before_there_were_appendices_is_still_proved(copied: Callable[[], Worked]) -> None:
+    """May as a version before migration 0024 left it: no appendix, no word of operations, and the old template."""
+    home = copied()
+    alter(home, "DELETE FROM billing.issue_states WHERE table_name = 'ops.operations' AND issue_no = 1")
+    alter(home, "UPDATE billing.issues SET evidence_sha256 = $1 WHERE issue_no = 1", sealed(home, 1))
+    alter(home, "UPDATE ops.operations SET after_issue = NULL")
+    alter(home, "DELETE FROM billing.invoice_appendix WHERE invoice_number <> $1", ACME_JUNE)
+    for number in (ACME_MAY, BETA_MAY):
+        proof = prove(home.at(LATER), number)
+        document, before = proof.document, render_invoice(proof.document, "invoice/v1.html")
+        assert document.appendix == ()
+        proof.path.write_bytes(before.html)
+        alter(
+            home,
+            "UPDATE billing.documents SET template = $2, template_sha256 = $3, sha256 = $4, rows_sha256 = $5 "
+            "WHERE invoice_number = $1",
+            *(number, before.template, before.template_sha256, before.sha256, rows_checksum(document)),
+        )
+    assert [failures(home, number) for number in (ACME_MAY, BETA_MAY, ACME_JUNE, BETA_JUNE)] == [""] * 4
+
+
 def test_an_altered_line_of_an_earlier_document_is_named(copied: Callable[[], Worked]) -> None:
     home = copied()
     alter(home, "UPDATE billing.invoice_lines SET amount_minor = 5389 WHERE amount_minor = 5388")
@@ -360,7 +401,7 @@ def command(home: Worked, number: str, *path: Path) -> subprocess.CompletedProce
 def with_templates(folder: Path) -> Path:
     """A copy of the package of templates."""
     shutil.copytree(Path(reports.__file__).parent, folder / "reports")
-    return folder / "reports" / "templates" / "invoice" / "v1.html"
+    return folder / "reports" / "templates" / "invoice" / "v2.html"
 
 
 def test_an_altered_template_is_named_and_a_newer_one_beside_it_is_no_matter(
@@ -368,14 +409,14 @@ def test_an_altered_template_is_named_and_a_newer_one_beside_it_is_no_matter(
 ) -> None:
     home = copied()
     template = with_templates(tmp_path / "path")
-    template.with_name("v2.html").write_text("<p>another invoice</p>")
+    template.with_name("v3.html").write_text("<p>another invoice</p>")
     proved = command(home, ACME_MAY, tmp_path / "path")
     assert (proved.returncode, proved.stderr) == (0, "")
     frame = template.parents[1] / "document" / template.name
     frame.write_text(frame.read_text().replace("<h1>", "<h1 >"))
     refused = command(home, ACME_MAY, tmp_path / "path")
     assert refused.returncode == 1
-    assert refused.stderr == f"tokenboard: {ACME_MAY} is not proved. The template invoice/v1.html was altered.\n"
+    assert refused.stderr == f"tokenboard: {ACME_MAY} is not proved. The template invoice/v2.html was altered.\n"
 
 
 def test_the_command_prints_what_it_went_through(worked: Worked) -> None:

@@ -28,6 +28,7 @@ from tokenboard_etl.warehouse.connection import open_warehouse
 SCRIPT = Path(sys.executable).parent / "tokenboard"
 ISSUED = [
     *("billing.documents", "billing.invoice_lines", "billing.invoice_taxes", "billing.credit_uses", "billing.invoices"),
+    "billing.invoice_appendix",
     *("billing.issues", "billing.issue_source_days", "billing.issue_states", "billing.kept_states"),
     *("billing.invoice_inputs", "billing.closed_months", "registry.binding_versions"),
 ]
@@ -71,8 +72,8 @@ def test_nothing_issued_changes_and_all_of_it_is_proved(
     price_server.offer(offered({"gpt-4o": {"input_cost_per_token": "0.5"}}))
     templates = tmp_path / "path" / "reports"
     shutil.copytree(Path(reports.__file__).parent, templates)
-    template = templates / "templates" / "invoice" / "v1.html"
-    template.with_name("v2.html").write_text("<p>a newer version</p>")
+    template = templates / "templates" / "invoice" / "v2.html"
+    template.with_name("v3.html").write_text("<p>a newer version</p>")
     settings = home.at(night(7, 20), TOKENBOARD_PRICES_URL=price_server.url)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:

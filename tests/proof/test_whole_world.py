@@ -77,3 +77,5 @@ def test_every_document_of_the_sandboxs_may_is_proved(
     assert [proof.failures for proof in proofs] == [()] * 3
     assert any(share.of_gone_keys for proof in proofs for share in proof.evidence.shares)
     assert {share.report for share in proofs[0].evidence.shares} > {"costs", "analytics", "completions"}
+    told = [{row.key for row in proof.document.appendix if row.part == "category"} for proof in proofs]
+    assert any(each - {"uncategorised"} for each in told), "no appendix rests on the usage of a month"

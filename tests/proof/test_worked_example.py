@@ -34,6 +34,12 @@ def lines_of_document() -> list[Row]:
     return [row for tenant in ("acme", "beta") for month in ("May", "June") for row in stated[f"{month} for {tenant}"]]
 
 
+def appendix_of_document() -> list[Row]:
+    stated = tables(DOCUMENT)
+    headings = ("May for acme", "May for beta", "June for acme")
+    return [row for heading in headings for row in stated[f"The appendix of {heading}"]]
+
+
 def test_the_documents_own_arithmetic_holds() -> None:
     steps = re.findall(r"`([^`\n]+?) ([=≈]) (-?[\d.]+)`", DOCUMENT)
     assert len(steps) == DOCUMENT.count("≈") + DOCUMENT.count(" = ") - 1 > 40  # the page explains the one sign
@@ -51,6 +57,13 @@ def test_the_documents_tables_agree_with_its_arithmetic() -> None:
     results = {Decimal(right) for right in re.findall(r"[=≈] (-?[\d.]+)`", DOCUMENT)}
     for row in lines_of_document():
         assert {Decimal(row["exact USD"]), abs(Decimal(row["amount"]))} <= results | {Decimal("18.42")}, row
+    halves = {(row["invoice"], row["part"] == "category") for row in appendix_of_document()}
+    assert len(halves) == 4
+    for half in halves:
+        usage = [row for row in lines_of_document() if (row["invoice"], row["kind"]) == (half[0], "usage")]
+        parts = [row for row in appendix_of_document() if (row["invoice"], row["part"] == "category") == half]
+        for column in ("exact USD", "amount"):
+            assert sum(Decimal(row[column]) for row in parts) == sum(Decimal(row[column]) for row in usage)
     for head in tables(DOCUMENT)["The documents"]:
         amounts = [Decimal(row["amount"]) for row in lines_of_document() if row["invoice"] == head["invoice"]]
         assert sum(amounts) == Decimal(head["net"])
@@ -64,6 +77,13 @@ def test_what_was_issued_is_what_the_document_says(worked: Worked) -> None:
             SELECT invoice_number, line_no, kind, line_item, margin_rule_id, billed_exact, amount_minor,
                 coalesce(original_invoice || ' line ' || original_line, '')
             FROM billing.invoice_lines ORDER BY ALL
+            """
+        ).fetchall()
+        appendices = published.execute(
+            """
+            SELECT invoice_number, row_no, part, key, coalesce(title, ''), cvs, questions, minutes, billed_exact,
+                amount_minor
+            FROM billing.invoice_appendix ORDER BY ALL
             """
         ).fetchall()
         heads = published.execute(
@@ -85,6 +105,17 @@ def test_what_was_issued_is_what_the_document_says(worked: Worked) -> None:
         for row in lines_of_document()
     ]
     assert lines == sorted(stated)
+    assert appendices == [
+        (
+            row["invoice"],
+            int(row["row"]),
+            *(row[column] for column in ("part", "key", "title")),
+            *(Decimal(row[column]) if row[column] else None for column in ("cvs", "questions", "minutes")),
+            Decimal(row["exact USD"]),
+            int(Decimal(row["amount"]).scaleb(2)),
+        )
+        for row in appendix_of_document()
+    ]
     assert heads == [
         (
             *(row[column] for column in ("invoice", "tenant", "month", "issued on", "currency")),

@@ -21,7 +21,7 @@ from tokenboard_etl.reading.tenant_export import export_tenant
 pytestmark = pytest.mark.slow
 
 TENANTS = {tenant.tenant_id: tenant for tenant in World().tenants}
-FILES = {"check.sql", "days.parquet", "documents.parquet", "lines.parquet", "taxes.parquet"}
+FILES = {"appendices.parquet", "check.sql", "days.parquet", "documents.parquet", "lines.parquet", "taxes.parquet"}
 
 
 @pytest.fixture(scope="module")

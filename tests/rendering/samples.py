@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from tokenboard_etl.billing.invoice import Acceptance, Buyer, Invoice, Line, Tax, TaxSum
+from tokenboard_etl.billing.invoice import Acceptance, AppendixRow, Buyer, Invoice, Line, Tax, TaxSum
 from tokenboard_etl.billing.policy import Seller
 from tokenboard_etl.periods import Month
 
@@ -39,6 +39,14 @@ def flat(number: int, kind: str, text: str, minor: int, original: tuple[str, int
         number, kind, text, "", "", "", "", "rule", None, None, Decimal(minor).scaleb(-2), minor, "2026-05",
         original[0] or None, original[1],
     )  # fmt: skip
+
+
+def explained(
+    number: int, part: str, key: str, minor: int, title: str | None = None, told: str | None = None
+) -> AppendixRow:
+    """A row of an appendix; `told` are CVs, questions and minutes."""
+    cvs, questions, minutes = map(Decimal, told.split()) if told else (None, None, None)
+    return AppendixRow(number, part, key, title, cvs, questions, minutes, Decimal(minor).scaleb(-2), minor)
 
 
 SELLER = Seller(
@@ -88,6 +96,24 @@ FULL = replace(
     ),
 )
 
+APPENDIX = replace(
+    FULL,
+    appendix=(
+        explained(1, "category", "cv-parsing", 150120),
+        explained(2, "category", "video-interview", 91000),
+        explained(3, "category", "question-generation", 25093),
+        explained(4, "category", "uncategorised", 1000),
+        explained(5, "job", "J-2041", 120050, "Senior backend engineer (Rust)", "1284 640 0"),
+        explained(6, "job", "J-2040", 98211, "Nurse, night shift", "310 1 1822.25"),
+        explained(
+            7, "job", "J-1977", 30000, "\u05de\u05d4\u05e0\u05d3\u05e1 \u05ea\u05d5\u05db\u05e0\u05d4 (2)", "0 0 1"
+        ),
+        explained(8, "job", "careers/warehouse-assistant", 0, None, "1 0 0"),
+        explained(9, "no_job", "", 12052, None, "12 85 0"),
+        explained(10, "rest", "", 6900),
+    ),
+)
+
 CREDIT_NOTE = replace(
     FULL,
     number="CN-2026-00002",
@@ -111,15 +137,34 @@ HOSTILE_NAMES = replace(
     reason=HOSTILE,
     seller=Seller(name=HOSTILE, address=(HOSTILE,)),
     lines=(usage(1, "openai", HOSTILE, HOSTILE, 100), flat(2, "fee", HOSTILE, 100)),
+    appendix=(
+        explained(1, "category", HOSTILE, 100),
+        explained(2, "job", f"{HOSTILE} 7", 100, HOSTILE, "1 1 1"),
+    ),
 )
+
+
+def with_jobs(number: int) -> Invoice:
+    """An invoice over so many jobs, each of its own amount."""
+    whole = sum(range(1, number + 1))
+    jobs = [
+        explained(place, "job", f"J-{place}", number + 1 - place, f"Opening {place} of the season", f"{place} 0 0.5")
+        for place in range(1, number + 1)
+    ]
+    return replace(FULL, lines=(usage(1, "openai", "Acme", "gpt-6-sol", whole),), taxes=(), appendix=tuple(jobs))
+
 
 SAMPLES = {
     "simple": SIMPLE,
     "full": FULL,
+    "appendix": APPENDIX,
     "credit-note": CREDIT_NOTE,
     "hostile": HOSTILE_NAMES,
     "control-characters": replace(
-        FULL, lines=(usage(1, "openai", CONTROL, CONTROL, 100), usage(2, "openai", "after", "it", 200)), taxes=()
+        FULL,
+        lines=(usage(1, "openai", CONTROL, CONTROL, 100), usage(2, "openai", "after", "it", 200)),
+        taxes=(),
+        appendix=(explained(1, "job", "j", 300, CONTROL, "3 0 0"),),
     ),
     "empty": replace(FULL, lines=(), taxes=()),
     "long-names": replace(
@@ -129,6 +174,10 @@ SAMPLES = {
         terms=LONG,
         lines=(usage(1, "openai", LONG, LONG, 10**13, "123456789012345678.123456"), flat(2, "fee", LONG, -(10**13))),
         taxes=(TaxSum(Tax("t", LONG, Decimal("7.125")), 10**13, 10**12),),
+        appendix=(
+            explained(1, "category", LONG, 10**13),
+            explained(2, "job", LONG.lower(), 10**13, LONG, "12345678901.123456 98765432109.5 12345678901.123456"),
+        ),
     ),
     "right-to-left": replace(
         FULL,
@@ -139,6 +188,11 @@ SAMPLES = {
         lines=(
             usage(1, "openai", "פרויקט 1 (ייצור)", "gpt-6-sol, input", 123456, "918625"),
             usage(2, "openai", "فريق أطلس", "فئة 3 - gpt", 7),
+        ),
+        appendix=(
+            explained(1, "job", "J-7 (ב)", 123000, "ראיון 2 (תל אביב)", "12 3 0"),
+            explained(2, "job", "J-8", 400, "مهندس برمجيات 3", "0 0 4.5"),
+            explained(3, "rest", "", 63),
         ),
     ),
     "yen": replace(FULL, currency="JPY", buyer=Buyer("tokyo", "東京エージェンシー", "JP", None)),

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from rendering.samples import CREDIT_NOTE, FULL, HOSTILE, HOSTILE_NAMES, SAMPLES, usage
+from rendering.samples import APPENDIX, CREDIT_NOTE, FULL, HOSTILE, HOSTILE_NAMES, SAMPLES, usage, with_jobs
 from rendering.samples import SIMPLE as INVOICE
 from tokenboard_etl.billing.invoice import Buyer, Invoice
+from tokenboard_etl.billing.records import rows_checksum
 from tokenboard_etl.errors import CheckFailed
 from tokenboard_etl.rendering.invoices import render_invoice, write_invoice
 
@@ -58,13 +59,13 @@ def test_amounts_quantities_and_totals_are_printed_as_people_write_them() -> Non
 
 def test_names_are_inert() -> None:
     document = parsed(render_invoice(HOSTILE_NAMES).html)
-    assert document.text.count(HOSTILE) == 9
+    assert document.text.count(HOSTILE) == 12
     assert "script" not in {tag for tag, _ in document.tags}
 
 
 def test_what_cannot_be_seen_or_turns_the_text_around_is_shown_as_such() -> None:
     html = render_invoice(SAMPLES["control-characters"]).html.decode()
-    assert html.count("a\ufffdb\ufffdc\ufffd[31md\ufffd2Je\ufffdgpj.exe\ufffd\nf\ufffdg") == 2
+    assert html.count("a\ufffdb\ufffdc\ufffd[31md\ufffd2Je\ufffdgpj.exe\ufffd\nf\ufffdg") == 3
     assert not {*"\x00\x07\x1b\x9b\u202e\u061c\r"} & {*html}
 
 
@@ -140,6 +141,59 @@ def test_a_credit_note_says_what_it_takes_back() -> None:
     ):
         assert expected in text, expected
     assert "Due date" not in text
+
+
+def test_an_appendix_says_which_lines_it_explains_and_adds_up_to_them() -> None:
+    text = " ".join(parsed(render_invoice(APPENDIX).html).text.replace("\xa0", " ").split())
+    for expected in (
+        "Appendix: what the usage was for Lines 1 to 4 of this invoice, the usage of the period, come to 2.672,13 €",
+        "Category Amount cv-parsing 1.501,20 €",
+        "In no category 10,00 € Usage, lines 1 to 4 2.672,13 €",
+        "Senior backend engineer (Rust) J-2041 1.284 CVs, 640 questions 1.200,50 €",
+        "310 CVs, 1 question, 1.822,25 minutes",
+        "careers/warehouse-assistant 1 CV 0,00 €",
+        "Operations that belong to no job 12 CVs, 85 questions 120,52 €",
+        "Usage that no operation explains 69,00 € Usage, lines 1 to 4 2.672,13 €",
+        "reported by 5 June 2026, failed operations included.",
+    ):
+        assert expected in text, expected
+    assert "cost" not in text.lower()
+    only_categories = replace(APPENDIX, lines=APPENDIX.lines[:1], appendix=APPENDIX.appendix[:2])
+    text = parsed(render_invoice(only_categories).html).text
+    assert "Line 1 of this invoice, the usage of the period, comes to" in text
+    assert "By job" not in text
+    assert "Quantities" not in text
+
+
+def test_what_has_no_appendix_says_nothing_of_one_and_the_version_before_never_does() -> None:
+    for html in (
+        render_invoice(FULL).html,
+        render_invoice(replace(CREDIT_NOTE, appendix=APPENDIX.appendix)).html,
+        render_invoice(APPENDIX, "invoice/v1.html").html,
+    ):
+        assert b"Appendix" not in html
+    assert render_invoice(APPENDIX, "invoice/v1.html").html == render_invoice(FULL, "invoice/v1.html").html
+
+
+@pytest.mark.parametrize(("jobs", "said"), [(501, "1 smaller job,"), (2000, "1500 smaller jobs,")])
+def test_of_very_many_jobs_the_smallest_share_a_row_that_says_so(jobs: int, said: str) -> None:
+    invoice = with_jobs(jobs)
+    html = render_invoice(invoice).html.decode().replace("\xa0", " ")
+    rows = re.findall(r"<tr[^>]*><th scope=\"row\"[^>]*>(.*?)</tr>", html.split("By job")[1])
+    assert len(rows) == 500 + 2
+    assert "Opening 500 of" in rows[499]
+    left = sum(row.amount_minor for row in invoice.appendix[500:])
+    digits = f"{left / 100:,.2f}".translate(str.maketrans(",.", ".,"))
+    assert rows[500] == (f'{said} one by one in the export of this invoice</th> <td class="n sum">{digits} €</td>')
+
+
+def test_without_an_appendix_a_document_has_the_checksum_it_had_before_there_were_any() -> None:
+    """As the version before them computed it."""
+    assert rows_checksum(FULL) == "559499560db9e574e4cc654b1a8ea989252e8d8bab0cac0c2b05a94ccc5b58a8"
+    assert rows_checksum(CREDIT_NOTE) == "84bed6809ded8020bb3e4c1b5f4c9c2fd1b1e72a588bc273d14988e260cc41d7"
+    first, *others = APPENDIX.appendix
+    for altered in ((), tuple(others), (replace(first, title="x"), *others)):
+        assert rows_checksum(replace(APPENDIX, appendix=altered)) != rows_checksum(APPENDIX)
 
 
 def test_quantities_keep_every_digit_that_tells_something() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pypdf import PdfReader
 
-from rendering.paper import assert_whole, pages
-from rendering.samples import SAMPLES
+from rendering.paper import assert_jobs_whole, assert_whole, pages
+from rendering.samples import SAMPLES, with_jobs
 from tokenboard_etl.errors import CheckFailed
 from tokenboard_etl.rendering.invoices import render_invoice
 from tokenboard_etl.rendering.pdf import write_pdf
@@ -39,7 +39,16 @@ def test_500_lines_are_text_on_numbered_pages_each_with_its_head(tmp_path: Path)
 
 
 @needs_pango
-@pytest.mark.parametrize(("name", "count"), [("simple", 1), ("full", 2), ("credit-note", 1), ("empty", 1)])
+def test_an_appendix_begins_a_page_of_its_own_and_no_row_is_torn(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.html"
+    path.write_bytes(render_invoice(with_jobs(70)).html)
+    assert_jobs_whole(pages(str(write_pdf(path))), 70)
+
+
+@needs_pango
+@pytest.mark.parametrize(
+    ("name", "count"), [("simple", 1), ("full", 2), ("appendix", 3), ("credit-note", 1), ("empty", 1)]
+)
 def test_a_document_takes_no_more_pages_than_it_needs(name: str, count: int, tmp_path: Path) -> None:
     assert len(pages(str(write_pdf(document(tmp_path, name))))) == count
 

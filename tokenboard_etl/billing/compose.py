@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from tokenboard_etl.billing.adjustments import adjustments
+from tokenboard_etl.billing.appendix import appendix_of
 from tokenboard_etl.billing.credits import apply_credits
 from tokenboard_etl.billing.inputs import Inputs
 from tokenboard_etl.billing.invoice import ADJUSTMENT, CREDIT_NOTE, INVOICE, Invoice, Line, Tax
@@ -83,13 +84,15 @@ def _refuse_what_no_document_holds(document: Invoice) -> None:
 
 
 def _finished(document: Invoice, inputs: Inputs) -> Invoice:
-    """Its kind, what it corrects, and until when it is to be paid."""
+    """Its kind, what it corrects, until when it is to be paid, and its appendix: a credit note has none."""
     corrected = {line.original_invoice for line in document.lines if line.original_invoice}
     only_corrects = all(line.kind == ADJUSTMENT for line in document.lines)
     form, owed = inputs.policy.invoice, document.total_minor > 0
+    kind = CREDIT_NOTE if document.total_minor < 0 else INVOICE
     return replace(
         document,
-        kind=CREDIT_NOTE if document.total_minor < 0 else INVOICE,
+        kind=kind,
+        appendix=appendix_of(document, inputs.parts) if kind == INVOICE else (),
         corrects=min(corrected) if only_corrects and len(corrected) == 1 else None,
         due_on=utc_day(document.issued_at) + timedelta(days=form.due_days) if owed else None,
         terms=form.terms if owed else None,

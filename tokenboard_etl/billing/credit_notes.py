@@ -89,6 +89,7 @@ def credit_note_of(
         reason=reason,
         accepted=None,
         corrects=original.number,
+        appendix=(),
     )
     left_minor = original.total_minor + sum(each.total_minor for each in earlier)
     if left_minor + note.total_minor < 0:

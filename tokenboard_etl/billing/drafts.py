@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import duckdb
 
-from tokenboard_etl.billing.inputs import ClosedMonth, Inputs, LineKey, RatedLine
+from tokenboard_etl.billing.inputs import ClosedMonth, Inputs, LineKey, RatedLine, UsagePart
 from tokenboard_etl.billing.invoice import Acceptance, Buyer
 from tokenboard_etl.billing.policy import Policy
 from tokenboard_etl.billing.restated import months_to_correct
@@ -32,10 +32,13 @@ def inputs_of_month(
     policy: Policy,
     tenant_id: str | None = None,
     accepted: Acceptance | None = None,
+    *,
+    with_parts: bool = True,
 ) -> Iterator[Inputs]:
     """What closing the month now rests on, by tenant_id; tenants who have a document of the month already are left out.
 
-    Raises PolicyError where the policy contradicts what was used or invoiced before.
+    `with_parts`: with what their appendices are made of. Raises PolicyError where the policy contradicts what was used
+    or invoiced before.
     """
     known = _tenants(connection, month, tenant_id)
     rated = _rated(connection, month)
@@ -44,6 +47,7 @@ def inputs_of_month(
     for name, closed in months_to_correct(connection, month, now, policy, currencies):
         corrections[name].append(closed)
     used = _credits_used(connection, policy)
+    parts = _parts(connection, month, tenant_id) if with_parts else {}
     for name in sorted(known):
         tenant = known[name]
         if name in rated or name in corrections or tenant.is_customer:
@@ -58,6 +62,7 @@ def inputs_of_month(
                 tuple(corrections.get(name, ())),
                 used.get(name, {}),
                 accepted,
+                tuple(parts.get(name, ())),
             )
 
 
@@ -95,6 +100,46 @@ def _rated(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, lis
     found: dict[str, list[RatedLine]] = defaultdict(list)
     for tenant_id, provider, account_id, line_item, rule_id, *rest in rows:
         found[tenant_id].append(RatedLine(LineKey(provider, account_id, line_item, rule_id), *rest))
+    return found
+
+
+def _parts(connection: duckdb.DuckDBPyConnection, month: Month, tenant_id: str | None) -> dict[str, list[UsagePart]]:
+    """Each tenant's usage by category, and by job; the largest first."""
+    rows = connection.execute(
+        """
+        WITH estimates AS (  -- those that are invoiced; they are spread over no operations
+            SELECT tenant_id, category, billed_usd FROM billing.charges
+            WHERE invoice_item IS NOT NULL AND source <> 'provider' AND usage_date >= $start AND usage_date < $end
+        ),
+        parts AS (
+            SELECT
+                tenant_id, 'category' AS part, category AS key, NULL AS title, NULL AS cvs, NULL AS questions,
+                NULL AS minutes, billed_usd AS billed_exact
+            FROM billing.category_costs WHERE month = $month AND billed_usd <> 0
+            UNION ALL
+            SELECT tenant_id, 'category', category, NULL, NULL, NULL, NULL, billed_usd FROM estimates
+            UNION ALL
+            SELECT
+                tenant_id, CASE WHEN part = 'rest' THEN 'rest' WHEN job_id = '' THEN 'no_job' ELSE 'job' END, job_id,
+                job_title, CASE WHEN part <> 'rest' THEN cvs END, CASE WHEN part <> 'rest' THEN questions END,
+                CASE WHEN part <> 'rest' THEN minutes END, total_billed_usd
+            FROM billing.job_costs WHERE month = $month
+            UNION ALL
+            SELECT tenant_id, 'rest', '', NULL, NULL, NULL, NULL, billed_usd FROM estimates
+        )
+        SELECT
+            tenant_id, part, key, max(title) AS title, sum(cvs) AS cvs, sum(questions) AS questions,
+            sum(minutes) AS minutes, sum(billed_exact) AS billed_exact
+        FROM parts
+        WHERE $tenant::VARCHAR IS NULL OR tenant_id = $tenant
+        GROUP BY tenant_id, part, key
+        ORDER BY tenant_id, part, part = 'category' AND key = 'uncategorised', billed_exact DESC, key
+        """,
+        {"month": str(month), "tenant": tenant_id, "start": month.window.start, "end": month.window.end},
+    ).fetchall()
+    found: dict[str, list[UsagePart]] = defaultdict(list)
+    for tenant, *part in rows:
+        found[tenant].append(UsagePart(*part))
     return found
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import duckdb
 
 from tokenboard_etl.billing.kept_states import keep_states
+from tokenboard_etl.billing.known_operations import note_operations
 from tokenboard_etl.periods import Month
 
 
@@ -29,6 +30,8 @@ def record_issue(
     issue_no, months = int(rows[0][0]), sorted({str(month), *corrected})
     _record_source_days(connection, issue_no, months)
     keep_states(connection, issue_no, months)
+    if "credits" not in request:  # a credit note has no appendix
+        note_operations(connection, issue_no, month)
     known = [policy_sha256, _registry(connection), _prices(connection), _default_margins(connection)]
     facts = [str(month), now, *known, json.dumps(request, ensure_ascii=False)]
     connection.execute(

@@ -34,6 +34,19 @@ class RatedLine:
 
 
 @dataclass(frozen=True)
+class UsagePart:
+    """What of a month's usage is for a category or a job, as in an AppendixRow; `billed_exact` is USD."""
+
+    part: str
+    key: str
+    title: str | None
+    cvs: Decimal | None
+    questions: Decimal | None
+    minutes: Decimal | None
+    billed_exact: Decimal
+
+
+@dataclass(frozen=True)
 class InvoicedLine:
     """What was invoiced so far under one key: usage and all adjustments, or the minimum and its adjustments.
 
@@ -76,7 +89,8 @@ class Inputs:
     """One tenant and the month to be closed.
 
     `is_customer`: an account was bound in the month, so that fees and minimums hold even without usage.
-    `credits_used` has by credit what was used before, in the credit's currency.
+    `credits_used` has by credit what was used before, in the credit's currency. `parts` are the month's usage by
+    category and once more by job; none where no appendix is wanted.
     """
 
     buyer: Buyer
@@ -89,3 +103,4 @@ class Inputs:
     closed: tuple[ClosedMonth, ...]
     credits_used: Mapping[str, Decimal]
     accepted: Acceptance | None = None
+    parts: tuple[UsagePart, ...] = ()

@@ -20,6 +20,9 @@ INVOICE, CREDIT_NOTE = "invoice", "credit_note"
 USAGE, FEE, MINIMUM, ADJUSTMENT, CREDIT = "usage", "fee", "minimum", "adjustment", "credit"
 """The other kinds of lines."""
 
+CATEGORY, JOB, NO_JOB, REST = "category", "job", "no_job", "rest"
+"""Parts of an appendix: operations may belong to no job, and the rest is usage that no operation explains."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -45,6 +48,25 @@ class Line:
     original_invoice: str | None = None
     original_line: int | None = None
     taxes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AppendixRow:
+    """What of the usage lines was for a category or a job. `billed_exact` is USD before rounding.
+
+    `amount_minor` is what is printed. `key` is the category or the job's id, empty for NO_JOB and REST; quantities are
+    None where nobody tells any.
+    """
+
+    row_no: int
+    part: str
+    key: str
+    title: str | None
+    cvs: Decimal | None
+    questions: Decimal | None
+    minutes: Decimal | None
+    billed_exact: Decimal
+    amount_minor: int
 
 
 @dataclass(frozen=True)
@@ -110,7 +132,8 @@ class Acceptance:
 class Invoice:
     """A document for one tenant and month; amounts in minor units of `currency`.
 
-    A credit note is one whose amounts are negative. `reason` is why a person had it made.
+    A credit note is one whose amounts are negative. `reason` is why a person had it made. The rows of `appendix` by
+    category, and those by job, add up to the usage lines.
     """
 
     number: str
@@ -129,6 +152,11 @@ class Invoice:
     reason: str | None = None
     accepted: Acceptance | None = None
     corrects: str | None = None
+    appendix: tuple[AppendixRow, ...] = ()
+
+    @property
+    def usage_minor(self) -> int:
+        return sum(line.amount_minor for line in self.lines if line.kind == USAGE)
 
     @property
     def net_minor(self) -> int:

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import duckdb
 
-from tokenboard_etl.billing.invoice import Acceptance, Buyer, CreditUse, Invoice, Line, Tax, TaxSum
+from tokenboard_etl.billing.invoice import Acceptance, AppendixRow, Buyer, CreditUse, Invoice, Line, Tax, TaxSum
 from tokenboard_etl.billing.numbers import seller_from
 from tokenboard_etl.billing.records import rows_checksum
 from tokenboard_etl.errors import WrongUse
 from tokenboard_etl.periods import Month
 
-Part = TypeVar("Part", Line, TaxSum, CreditUse)
+Part = TypeVar("Part", Line, TaxSum, CreditUse, AppendixRow)
 """What a document has several of."""
 
 
@@ -117,8 +117,20 @@ def _documents(connection: duckdb.DuckDBPyConnection, condition: str, value: str
         value,
         CreditUse,
     )
+    appendix = _parts(
+        connection,
+        f"""
+        SELECT
+            invoice_number, row_no, part, key, title, cvs, questions, minutes, billed_exact, amount_minor
+        FROM billing.invoice_appendix WHERE {wanted} ORDER BY row_no
+        """,  # noqa: S608 - our own text
+        value,
+        AppendixRow,
+    )
     return [
-        _document(lines.get(number, ()), taxes.get(number, ()), uses.get(number, ()), number, *head)
+        _document(
+            lines.get(number, ()), taxes.get(number, ()), uses.get(number, ()), appendix.get(number, ()), number, *head
+        )
         for number, *head in heads
     ]
 
@@ -143,6 +155,7 @@ def _document(
     lines: tuple[Line, ...],
     taxes: tuple[TaxSum, ...],
     credit_uses: tuple[CreditUse, ...],
+    appendix: tuple[AppendixRow, ...],
     number: str,
     buyer: tuple[str, str, str | None, str | None],
     month: str,
@@ -174,4 +187,5 @@ def _document(
         reason,
         Acceptance(*accepted) if any(accepted) else None,
         corrects,
+        appendix,
     )

@@ -27,22 +27,6 @@ _KEPT = {
         JOIN billing.invoice_drafts AS draft USING (tenant_id, provider, account_id)
         WHERE {_OF_THE_MONTHS.format(column="draft.month")}
     """,  # noqa: S608 - our own text
-    "ops.operations": f"""
-        SELECT
-            '' AS operation_id, operation.type, min(operation.occurred_at) AS occurred_at, operation.usage_date,
-            operation.tenant_id, '' AS job_id, CAST(sum(operation.quantity) AS DECIMAL(18, 6)) AS quantity,
-            operation.unit, true AS success, min(operation.loaded_at) AS loaded_at
-        FROM ops.operations AS operation
-        WHERE EXISTS (
-            SELECT 1 FROM billing.charges AS charge
-            WHERE charge.usage_date = operation.usage_date
-                AND charge.tenant_id = operation.tenant_id
-                AND charge.category = operation.type
-                AND charge.source = 'fallback'
-                AND charge.invoice_item IS NOT NULL
-                AND {_OF_THE_MONTHS.format(column="strftime(charge.usage_date, '%Y-%m')")})
-        GROUP BY operation.type, operation.usage_date, operation.tenant_id, operation.unit
-    """,  # noqa: S608 - our own text
 }
 """What is kept of each table: all of it, or what the months billed and corrected rest on."""
 

@@ -29,7 +29,7 @@ class Issued(NamedTuple):
 def insert_documents(
     connection: duckdb.DuckDBPyConnection, issued: Sequence[Issued], issue_no: int, policy_sha256: str
 ) -> None:
-    """Writes documents with their lines, taxes, uses of credits, and the loads they rest on."""
+    """Writes documents with their lines, taxes, uses of credits, appendices, and the loads they rest on."""
     _append(connection, "billing.documents", [_head(each, issue_no, policy_sha256) for each in issued])
     lines = [(each.number.text, *_row(line)) for each in issued for line in each.document.lines]
     taxes = [
@@ -45,6 +45,8 @@ def insert_documents(
     _append(connection, "billing.invoice_lines", lines)
     _append(connection, "billing.invoice_taxes", taxes)
     _append(connection, "billing.credit_uses", uses)
+    appendix = [(each.number.text, *astuple(row)) for each in issued for row in each.document.appendix]
+    _append(connection, "billing.invoice_appendix", appendix)
     connection.execute(
         """
         INSERT INTO billing.invoice_inputs
@@ -101,9 +103,15 @@ def _head(issued: Issued, issue_no: int, policy_sha256: str) -> tuple[object, ..
 
 
 def rows_checksum(document: Invoice) -> str:
-    """Over everything a document says; the same for one that was read back."""
+    """Over everything a document says; the same for one that was read back.
+
+    One without an appendix has the checksum it had before there were any.
+    """
     with exact():
-        return hashlib.sha256(json.dumps(asdict(document), default=_in_words).encode()).hexdigest()
+        said = asdict(document)
+        if not document.appendix:
+            del said["appendix"]
+        return hashlib.sha256(json.dumps(said, default=_in_words).encode()).hexdigest()
 
 
 def _in_words(value: object) -> str:

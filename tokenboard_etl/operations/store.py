@@ -73,7 +73,10 @@ def insert_new(
     inserted = connection.execute(
         f"""
         INSERT INTO ops.operations BY NAME
-        SELECT {_STATED}, usage_date, $1 AS loaded_at FROM incoming_operations WHERE {new}
+        SELECT
+            {_STATED}, usage_date, $1 AS loaded_at,
+            (SELECT coalesce(max(issue_no), 0) FROM billing.issues) AS after_issue
+        FROM incoming_operations WHERE {new}
         """,  # noqa: S608 - our own names
         [now],
     ).fetchall()

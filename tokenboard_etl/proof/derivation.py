@@ -15,6 +15,7 @@ from tokenboard_etl.billing.evidence import registry_checksum
 from tokenboard_etl.billing.invoice import Acceptance, Invoice
 from tokenboard_etl.billing.issued import issued_document
 from tokenboard_etl.billing.kept_states import restore
+from tokenboard_etl.billing.known_operations import KNOWN_OPERATIONS, OPERATIONS
 from tokenboard_etl.billing.policy_file import parse_policy
 from tokenboard_etl.billing.policy_versions import policy_in_use, record_policy
 from tokenboard_etl.errors import LandingDamaged
@@ -29,7 +30,8 @@ from tokenboard_etl.warehouse.pages import exposed
 from tokenboard_etl.warehouse.sql_files import names_in, quoted
 
 _NAMES = "ops.told_names"
-_ISSUED = ("documents", "invoice_lines", "invoice_taxes", "credit_uses")
+_ISSUED = ("documents", "invoice_lines", "invoice_taxes", "credit_uses", "invoice_appendix")
+_RATED = ("billing.invoice_drafts", "billing.category_costs", "billing.job_costs")
 _SETTLE_DAYS = 0
 """Says only which days are final, which no line depends on."""
 
@@ -89,10 +91,12 @@ def fill(
                 SELECT invoice_number FROM billing.documents WHERE issue_no < $1)
         """  # noqa: S608 - our own names
         copy_rows(scratch, kept, f"billing.{table}", earlier, evidence.issue_no)
+    if evidence.with_operations:
+        copy_rows(scratch, kept, OPERATIONS, KNOWN_OPERATIONS, evidence.issue_no, evidence.month)
     for share, landing in landings:
         _stage(scratch, share, landing)
         _record_days(scratch, share, landing)
-    build_with_sources(scratch, "billing.invoice_drafts")
+    build_with_sources(scratch, *_RATED)
     if registry_checksum(scratch) != evidence.registry_sha256:
         return [f"The registry's bindings {evidence.registry_sha256[:12]} were altered (registry.binding_versions)."]
     return []
@@ -120,6 +124,7 @@ def derived(scratch: duckdb.DuckDBPyConnection, evidence: Evidence, issued: Invo
         policy,
         issued.buyer.tenant_id,
         Acceptance(*accepted) if accepted else None,
+        with_parts=evidence.with_operations,
     )
     documents = (replace(each, number=issued.number) for one in inputs for each in documents_of(one))
     return next((each for each in documents if each.currency == issued.currency), None)

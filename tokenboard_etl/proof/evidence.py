@@ -14,6 +14,7 @@ import duckdb
 
 from tokenboard_etl.billing.evidence import evidence_checksum
 from tokenboard_etl.billing.kept_states import checksum_of
+from tokenboard_etl.billing.known_operations import OPERATIONS, operations_checksum
 from tokenboard_etl.errors import CheckFailed
 
 
@@ -37,6 +38,7 @@ class Share:
 class Evidence:
     """What an issuing transaction rested on. `states` has tables as they were then, `policies` versions by checksum.
 
+    `with_operations`: what applications had told of the month by then counts, for it is in the documents' appendices.
     `altered` says in sentences what is not as it was recorded.
     """
 
@@ -50,6 +52,7 @@ class Evidence:
     states: Mapping[str, str]
     policies: Mapping[str, str]
     shares: tuple[Share, ...]
+    with_operations: bool
     altered: tuple[str, ...]
 
     @property
@@ -84,6 +87,7 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
             "checksum, every night."
         )
     found = _states(kept, issue_no)
+    operations_sha256, _ = found.pop(OPERATIONS, (None, ""))
     states = {table: content for table, (sha256, content) in found.items() if checksum_of(content) == sha256}
     policies = _policies(kept, {policy_sha256, *_of_closed_months(states)})
     altered = []
@@ -103,6 +107,8 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
         for sha256, content in policies.items()
         if hashlib.sha256(content.encode()).hexdigest() != sha256
     ]
+    if operations_sha256 not in (None, operations_checksum(kept, issue_no, month)):
+        altered.append(f"The operations of {month} that were known then were altered ({OPERATIONS}).")
     return Evidence(
         issue_no,
         month,
@@ -114,6 +120,7 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
         states,
         policies,
         tuple(_shares(kept, issue_no)),
+        operations_sha256 is not None,
         tuple(altered),
     )
 

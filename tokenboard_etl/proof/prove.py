@@ -132,7 +132,7 @@ def _stored(issued: Invoice, noted: Noted, evidence: Evidence) -> Iterator[str]:
     if rows_checksum(issued) != noted.rows_sha256:
         yield (
             f"The stored rows of {issued.number} were altered (billing.documents, billing.invoice_lines, "
-            "billing.invoice_taxes or billing.credit_uses)."
+            "billing.invoice_taxes, billing.credit_uses or billing.invoice_appendix)."
         )
     if (noted.net_minor, noted.tax_minor, noted.total_minor) != (
         issued.net_minor,

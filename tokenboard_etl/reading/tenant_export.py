@@ -1,5 +1,5 @@
-"""What a tenant may have of the published file: its documents, their lines and taxes, its days. No cost, no margin,
-nobody else.
+"""What a tenant may have of the published file: its documents, their lines, taxes and appendices, its days. No cost, no
+margin, nobody else.
 
 Columns are named one by one, so that a new column of a table goes nowhere by itself. What names a margin rule, a
 connection or a load is left out, because a name may tell what it stands for.
@@ -38,6 +38,15 @@ _TABLES = {
         FROM billing.invoices AS document
         JOIN billing.invoice_taxes AS known ON known.invoice_number = document.invoice_number
         WHERE document.tenant_id = $1 ORDER BY known.invoice_number, known.tax
+    """,
+    "appendices": """
+        SELECT
+            explained.invoice_number, explained.row_no, explained.part, explained.key, explained.title, explained.cvs,
+            explained.questions, explained.minutes, document.currency, explained.billed_exact AS billed_usd,
+            explained.amount_minor
+        FROM billing.invoices AS document
+        JOIN billing.invoice_appendix AS explained ON explained.invoice_number = document.invoice_number
+        WHERE document.tenant_id = $1 ORDER BY explained.invoice_number, explained.row_no
     """,
     "days": """
         SELECT

@@ -25,7 +25,7 @@ from tokenboard_etl.errors import CheckFailed
 from tokenboard_etl.files import write_atomically
 from tokenboard_etl.rendering.environment import environment, locale_of, template_checksum
 
-TEMPLATES = {INVOICE: "invoice/v1.html", CREDIT_NOTE: "credit_note/v1.html"}
+TEMPLATES = {INVOICE: "invoice/v2.html", CREDIT_NOTE: "credit_note/v1.html"}
 """The current version by kind of document. A document keeps the one it was issued with."""
 
 HEADINGS = {

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from tokenboard_etl.billing.invoice import PROVIDER_NAMES
 from tokenboard_etl.money import exact, format_usd
-from tokenboard_etl.reading.statement_figures import Price, PricedDay, PricedPart, Statement, add_up
+from tokenboard_etl.reading.statement_values import Price, PricedDay, PricedPart, Statement, add_up
 from tokenboard_etl.rendering.charts import Chart, Column, Piece, daily_chart
 from tokenboard_etl.rendering.pages import render_page
 

@@ -85,13 +85,13 @@ def build_table_within(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     return row_count(connection, name)
 
 
-def build_with_sources(connection: duckdb.DuckDBPyConnection, name: str) -> int:
-    """Builds one table whole, and before it every model it is made from; returns its rows."""
+def build_with_sources(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
+    """Builds tables whole, and before them every model they are made from."""
+    wanted = frozenset(names).union(*map(_behind, names))
     with transaction(connection):
         for model in models_in_order():
-            if model.name == name or model.name in _behind(name):
+            if model.name in wanted:
                 _build(connection, model, (), {}, whole=True)
-    return row_count(connection, name)
 
 
 def _behind(name: str) -> frozenset[str]:

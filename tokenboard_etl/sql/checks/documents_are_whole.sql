@@ -1,4 +1,4 @@
--- What was issued stands with its document, and each document of a month with the closing that priced it.
+-- What was issued, appendices too, stands with its document, and each document of a month with the closing that priced it.
 -- severity: blocking
 -- asset: billing.invoices
 -- owner: team:billing
@@ -9,6 +9,8 @@ WITH parts AS (
     SELECT 'billing.invoice_lines' AS part, invoice_number AS of_what FROM billing.invoice_lines
     UNION ALL
     SELECT 'billing.invoice_taxes', invoice_number FROM billing.invoice_taxes
+    UNION ALL
+    SELECT 'billing.invoice_appendix', invoice_number FROM billing.invoice_appendix
 ),
 gone AS (
     SELECT part, of_what FROM parts
