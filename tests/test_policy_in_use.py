@@ -111,6 +111,7 @@ def test_it_holds_the_new_policy_against_the_last_and_against_what_is_issued(hom
 
     home.policy.write_text(percent(100, tenant=first))
     forecast = home.forecast()
+    assert forecast.obstacles == ()
     one, *others = forecast.forecasts
     assert (one.tenant_id, one.invoice_number, one.currency) == (first, "INV-2026-00001", "USD")
     assert one.issued_minor == one.before_minor == plain.forecasts[0].now_minor

@@ -98,8 +98,8 @@ def close(
     refuse_open_month(month, settings.now)
     file = load_policy(settings)
     bring_up_to_date(connection, settings, file)
-    altered = _altered(connection)
-    failed = [*blocking_failures(run_checks(connection)), *altered]
+    changed = altered(connection)
+    failed = [*blocking_failures(run_checks(connection)), *changed]
     if failed and not accepted_reason:
         raise violations_found(failed)
     issued = close_month(
@@ -117,11 +117,11 @@ def close(
     bring_up_to_date(connection, settings, file)
     documents, written = write_documents(connection, settings.reports_path, month)
     log.info("closed %s: %d document(s) issued, %d file(s) in place", month, len(issued), len(written))
-    failed = [*blocking_failures(run_checks(connection)), *altered]
+    failed = [*blocking_failures(run_checks(connection)), *changed]
     return Closed(month, tuple(issued), tuple(documents), tuple(written), tuple(failed))
 
 
-def _altered(connection: duckdb.DuckDBPyConnection) -> list[str]:
+def altered(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Issued rows that were changed, readable: corrections, credits and credit notes are reckoned from them."""
     return [told_altered(number) for number in altered_rows(connection)]
 
@@ -137,7 +137,7 @@ def credit(
 ) -> Invoice:
     """Issues a credit note over an invoice, writes its file and publishes."""
     bring_up_to_date(connection, settings)
-    if failed := [*blocking_failures(run_checks(connection)), *_altered(connection)]:
+    if failed := [*blocking_failures(run_checks(connection)), *altered(connection)]:
         raise violations_found(failed)
     note = issue_credit_note(
         connection,

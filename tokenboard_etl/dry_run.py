@@ -16,13 +16,16 @@ from tokenboard_etl.billing.issued import invoices_of
 from tokenboard_etl.billing.obstacles import reasons_to_wait, refuse_future_month, refuse_unknown_tenant
 from tokenboard_etl.billing.policy_file import load_policy
 from tokenboard_etl.billing.policy_versions import policy_in_use
-from tokenboard_etl.closing import bring_up_to_date, gating_reports
+from tokenboard_etl.closing import altered, bring_up_to_date, gating_reports
 from tokenboard_etl.periods import Month
 from tokenboard_etl.settings import Settings
-from tokenboard_etl.warehouse.checks import blocking_failures, run_checks
+from tokenboard_etl.warehouse.checks import all_checks, blocking_failures, run_checks
 from tokenboard_etl.warehouse.loads import mark_months
 from tokenboard_etl.warehouse.scratch import scratch_warehouse
 from tokenboard_etl.warehouse.sql_files import quoted
+
+_DOCUMENTS = "billing.invoices"
+"""Checks of it are made before the documents of the month are forgotten: what is left of them would be findings."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ def dry_run(settings: Settings, month: Month, *, tenant_id: str | None = None) -
         issued = {each.buyer.tenant_id: each for each in reversed(invoices_of(scratch, month)) if each.reason is None}
         _as_invoiced(scratch, issued)
         bring_up_to_date(scratch, settings, old)
+        of_documents = [each for each in all_checks() if each.table == _DOCUMENTS]
+        failed = [*blocking_failures(run_checks(scratch, of_documents)), *altered(scratch)]
         _forget_documents(scratch, month)
         before = _by_tenant(draft_documents(scratch, month, settings.now, policy_in_use(scratch).policy))
         scratch.execute("DELETE FROM billing.closed_months WHERE month = $1", [str(month)])
@@ -84,7 +89,8 @@ def dry_run(settings: Settings, month: Month, *, tenant_id: str | None = None) -
         now = _by_tenant(drafts)
         obstacles = [
             *reasons_to_wait(scratch, month, settings.now, gating_reports(settings), new.policy.waiting_days),
-            *blocking_failures(run_checks(scratch)),
+            *blocking_failures(run_checks(scratch, [each for each in all_checks() if each.table != _DOCUMENTS])),
+            *failed,
         ]
     tenants = [tenant_id] if tenant_id else sorted(issued.keys() | before.keys() | now.keys())
     return DryRun(

@@ -100,8 +100,9 @@ def remove_leftovers(path: Path) -> None:
     """Deletes what killed processes began to write in the place of `path`, which was written just now."""
     now_ns = path.stat().st_mtime_ns
     for part in path.parent.glob(f".{glob.escape(path.name)}.*.part*"):
-        if part.lstat().st_mtime_ns < now_ns - _ABANDONED_NS:
-            shutil.rmtree(part) if part.is_dir() else part.unlink()
+        with suppress(FileNotFoundError):  # somebody else was done with it just now
+            if part.lstat().st_mtime_ns < now_ns - _ABANDONED_NS:
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
 @contextmanager

@@ -128,6 +128,8 @@ def test_a_closing_cannot_be_removed_or_altered_unseen(warehouse: duckdb.DuckDBP
     }
     warehouse.execute(f"{statements[change]} WHERE tenant_id IS NULL")
     assert run_checks(warehouse, [check])[0].examples[0] == "part=billing.closed_months, of_what=2026-05 of a"
+    warehouse.execute("DELETE FROM billing.issues WHERE issue_no = 1")
+    assert "part=billing.issues, of_what=INV-2026-00001" in run_checks(warehouse, [check])[0].examples
 
 
 def test_a_failure_while_rendering_issues_nothing_and_uses_no_number(warehouse: duckdb.DuckDBPyConnection) -> None:
@@ -185,6 +187,23 @@ def test_a_day_nobody_ever_asked_for_blocks_closing_too(warehouse: duckdb.DuckDB
 def test_a_month_nothing_was_read_for_is_not_closed_as_empty(warehouse: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(CheckFailed, match="no provider has been read"):
         close_month(warehouse, MAY, NOW, render_invoice)
+
+
+def test_a_clock_that_was_set_back_leaves_no_gap_and_is_told(
+    warehouse: duckdb.DuckDBPyConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Over the end of a year and back: each document is numbered in the year of its own day."""
+    plant(warehouse, {"a": [Decimal(1)], "b": [Decimal(1)], "c": [Decimal(1)]})
+    ahead = datetime(2027, 1, 1, 0, 30, tzinfo=UTC)
+    for tenant_id, now in (("a", NOW), ("b", ahead)):
+        close_month(warehouse, MAY, now, render_invoice, tenant_id=tenant_id)
+    assert caplog.messages == []
+    (late,) = close_month(warehouse, MAY, NOW, render_invoice)
+    assert late.number == "INV-2026-00002"
+    assert caplog.messages == [
+        "INV-2027-00001 was issued at 2027-01-01 00:30 UTC, and by this machine's clock it is 2026-06-15 02:00 UTC; "
+        "is the clock right?"
+    ]
 
 
 def test_a_month_that_is_not_over_is_wrong_use(warehouse: duckdb.DuckDBPyConnection) -> None:

@@ -160,6 +160,9 @@ def test_a_file_that_was_changed_is_found_and_one_that_is_missing_comes_back(pre
         "UPDATE billing.invoice_lines SET taxes = NULL WHERE line_no = 1 AND",
         "DELETE FROM billing.invoice_lines WHERE line_no = 3 AND",
         "UPDATE billing.invoice_taxes SET base_minor = base_minor - 1 WHERE",
+        "UPDATE billing.invoice_taxes SET tax = 'VAT' WHERE",
+        "INSERT INTO billing.invoice_taxes BY NAME SELECT * REPLACE ('VAT' AS tax, 0 AS base_minor, 0 AS tax_minor) "
+        "FROM billing.invoice_taxes WHERE",
         "UPDATE billing.credit_uses SET granted = 31 WHERE",
         "UPDATE billing.documents SET buyer_name = 'Nobody' WHERE",
         "UPDATE billing.documents SET buyer_name = 'Nobody', rows_sha256 = NULL WHERE",

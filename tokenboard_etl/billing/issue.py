@@ -6,6 +6,7 @@ are only ever inserted. Closing a month again finds it closed and changes nothin
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, replace
 from datetime import datetime
@@ -34,6 +35,8 @@ from tokenboard_etl.settings import operator_name
 from tokenboard_etl.warehouse.connection import transaction
 from tokenboard_etl.warehouse.loads import mark_months
 from tokenboard_etl.warehouse.models import build_table_within
+
+log = logging.getLogger("tokenboard.close")
 
 
 def close_month(
@@ -112,6 +115,7 @@ def issue_documents(
     request: Mapping[str, object],
 ) -> list[Invoice]:
     """Numbers, renders and records drafts, inside the caller's transaction; `request` is what was asked for."""
+    _warn_if_the_clock_was_set_back(connection, now)
     corrected = {line.service_month for draft in drafts for line in draft.lines}
     issue_no = record_issue(connection, month, corrected, now, file.sha256, request)
     issued = []
@@ -122,3 +126,18 @@ def issue_documents(
     refuse_numbers_given_twice(connection)
     build_table_within(connection, "billing.invoices")
     return [each.document for each in issued]
+
+
+def _warn_if_the_clock_was_set_back(connection: duckdb.DuckDBPyConnection, now: datetime) -> None:
+    """No refusal: after one document of a clock that was ahead, nothing could be issued until that day."""
+    rows = connection.execute(
+        "SELECT invoice_number, issued_at FROM billing.documents WHERE issued_at > $1 ORDER BY issued_at DESC LIMIT 1",
+        [now],
+    ).fetchall()
+    for number, issued_at in rows:
+        log.warning(
+            "%s was issued at %s, and by this machine's clock it is %s; is the clock right?",
+            number,
+            f"{issued_at:%Y-%m-%d %H:%M} UTC",
+            f"{now:%Y-%m-%d %H:%M} UTC",
+        )

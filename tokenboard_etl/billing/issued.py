@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeVar
@@ -135,22 +136,19 @@ def _documents(connection: duckdb.DuckDBPyConnection, condition: str, value: str
 
 
 def _parts(
-    connection: duckdb.DuckDBPyConnection, query: str, value: str, made: Callable[..., Part | None]
+    connection: duckdb.DuckDBPyConnection, query: str, value: str, made: Callable[..., Part]
 ) -> dict[str, tuple[Part, ...]]:
-    """Rows that begin with a document's number, by that number and in their order.
-
-    One that contradicts itself, or its document, is none: so the checksum tells that it was altered.
-    """
+    """Rows that begin with a document's number, by that number and in their order."""
     found: dict[str, list[Part]] = defaultdict(list)
     for number, *row in connection.execute(query, [value]).fetchall():
-        if (part := made(*row)) is not None:
-            found[number].append(part)
+        found[number].append(made(*row))
     return {number: tuple(parts) for number, parts in found.items()}
 
 
-def _tax_sum(code: str, *row: Any) -> TaxSum | None:
+def _tax_sum(code: str, *row: Any) -> TaxSum:
+    """One whose code is another than its name and rate make has a name that none can have: the checksum tells."""
     found = TaxSum(Tax(*row[:-2]), *row[-2:])
-    return found if found.tax.code == code else None
+    return found if found.tax.code == code else replace(found, tax=replace(found.tax, name=f"{found.tax.name}\n{code}"))
 
 
 def _document(
@@ -169,7 +167,7 @@ def _document(
     due_on: date | None,
     terms: str | None,
     reason: str | None,
-    accepted: tuple[str | None, str, str],
+    accepted: tuple[str, str, str],
     corrects: str | None,
 ) -> Invoice:
     return Invoice(
@@ -187,7 +185,7 @@ def _document(
         due_on,
         terms,
         reason,
-        None if accepted[0] is None else Acceptance(accepted[0], *accepted[1:]),
+        Acceptance(*accepted) if any(accepted) else None,
         corrects,
         appendix,
     )

@@ -29,8 +29,7 @@ def next_numbers(connection: duckdb.DuckDBPyConnection, policy: Policy, day: dat
 
     Raises PolicyError where the series is another seller's.
     """
-    form = policy.invoice.number
-    series = re.sub(r"\{number[^}]*\}", "#", form).format(year=day.year)
+    series = number_at(policy, day, 1).series
     _refuse_foreign_series(connection, series, policy.seller)
     rows = connection.execute(
         "SELECT coalesce(max(series_number), 0) FROM billing.documents WHERE series = $1", [series]
@@ -38,7 +37,14 @@ def next_numbers(connection: duckdb.DuckDBPyConnection, policy: Policy, day: dat
     position = int(rows[0][0])
     while True:
         position += 1
-        yield Number(form.format(year=day.year, number=position), series, position)
+        yield number_at(policy, day, position)
+
+
+def number_at(policy: Policy, day: date, position: int) -> Number:
+    """The number at a position of the series that the policy has on a UTC day."""
+    form = policy.invoice.number
+    series = re.sub(r"\{number[^}]*\}", "#", form).format(year=day.year)
+    return Number(form.format(year=day.year, number=position), series, position)
 
 
 def refuse_numbers_given_twice(connection: duckdb.DuckDBPyConnection) -> None:

@@ -66,34 +66,41 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
     """The evidence of the issue a document is from. Raises CheckFailed where too little of it was kept."""
     rows = kept.execute(
         """
-        SELECT issue.* FROM billing.issues AS issue JOIN billing.documents AS document USING (issue_no)
+        SELECT issue.*, document.rows_sha256
+        FROM billing.issues AS issue JOIN billing.documents AS document ON document.issue_no = issue.issue_no
         WHERE document.invoice_number = $1
         """,
         [number],
     ).fetchall()
     if not rows:
         raise CheckFailed(f"{number} cannot be proved: the record of its issue is gone (billing.issues).")
-    issue_no, *facts, sealed_as = rows[0]
+    issue_no, *facts, sealed_as, rows_sha256 = rows[0]
     month, issued_at, policy_sha256, registry_sha256, prices_sha256, _, request = facts
+    if sealed_as is None and rows_sha256 is not None:
+        raise CheckFailed(
+            f"{number} cannot be proved: the checksum over the record of its issue was removed (billing.issues)."
+        )
     if sealed_as is None:
         raise CheckFailed(
             f"{number} cannot be proved: when it was issued, on {issued_at:%Y-%m-%d}, the registry, prices and names "
             "it rests on were not kept with it yet (billing.issues has no evidence). Only its file is held against its "
             "checksum, every night."
         )
-    states = _states(kept, issue_no)
-    told = {name.split()[1]: states.pop(name)[0] for name in sorted(states) if name.startswith(f"{OPERATIONS} ")}
+    found = _states(kept, issue_no)
+    told = {name.split()[1]: found.pop(name)[0] for name in sorted(found) if name.startswith(f"{OPERATIONS} ")}
+    states = {table: content for table, (sha256, content) in found.items() if checksum_of(content) == sha256}
     policies = _policies(kept, {policy_sha256, *_of_closed_months(states)})
     altered = []
     if evidence_checksum(kept, issue_no, facts) != sealed_as:
+        request = "{}"  # nothing is derived by it
         altered.append(
             f"The record of what issue {issue_no} rests on was altered (billing.issues, billing.issue_source_days or "
             "billing.issue_states)."
         )
     altered += [
         f"The state of {table} that was kept was altered (billing.kept_states {sha256[:12]})."
-        for table, (sha256, content) in states.items()
-        if checksum_of(content) != sha256
+        for table, (sha256, _) in found.items()
+        if table not in states
     ]
     altered += [
         f"The policy version {sha256[:12]} was altered (policy.versions)."
@@ -113,7 +120,7 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
         registry_sha256,
         prices_sha256,
         json.loads(request, parse_float=Decimal),
-        {table: content for table, (_, content) in states.items()},
+        states,
         policies,
         tuple(_shares(kept, issue_no)),
         tuple(told),
@@ -133,10 +140,9 @@ def _states(kept: duckdb.DuckDBPyConnection, issue_no: int) -> dict[str, tuple[s
     return {table: (sha256, content) for table, sha256, content in rows}
 
 
-def _of_closed_months(states: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+def _of_closed_months(states: Mapping[str, str]) -> Iterator[str]:
     """The versions of the policy that earlier months were closed with."""
-    _, content = states.get("billing.closed_months", ("", '{"columns": [], "rows": []}'))
-    state = json.loads(content, parse_float=Decimal)
+    state = json.loads(states.get("billing.closed_months", '{"columns": [], "rows": []}'), parse_float=Decimal)
     for row in state["rows"]:
         yield dict(zip(state["columns"], row, strict=True))["policy_sha256"]
 

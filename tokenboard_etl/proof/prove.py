@@ -15,7 +15,10 @@ import jinja2
 
 from tokenboard_etl.billing.invoice import Invoice
 from tokenboard_etl.billing.issued import issued_document
+from tokenboard_etl.billing.numbers import number_at
+from tokenboard_etl.billing.policy_versions import policy_in_use
 from tokenboard_etl.billing.records import rows_checksum
+from tokenboard_etl.periods import utc_day
 from tokenboard_etl.proof.comparison import differences
 from tokenboard_etl.proof.derivation import derived, earlier_documents, fill, landings_of, uses_of_nobody
 from tokenboard_etl.proof.evidence import Evidence, evidence_of
@@ -33,6 +36,8 @@ class Noted:
     net_minor: int
     tax_minor: int
     total_minor: int
+    series: str
+    series_number: int
     policy_sha256: str
     template: str
     template_sha256: str
@@ -73,7 +78,9 @@ def prove(settings: Settings, number: str) -> Proof:
 def _noted(kept: duckdb.DuckDBPyConnection, number: str) -> Noted:
     rows = kept.execute(
         """
-        SELECT net_minor, tax_minor, total_minor, policy_sha256, template, template_sha256, sha256, rows_sha256
+        SELECT
+            net_minor, tax_minor, total_minor, series, series_number, policy_sha256, template, template_sha256, sha256,
+            rows_sha256
         FROM billing.documents WHERE invoice_number = $1
         """,
         [number],
@@ -101,6 +108,9 @@ def _lines(
     scratch: duckdb.DuckDBPyConnection, evidence: Evidence, issued: Invoice, noted: Noted, *, renders: bool
 ) -> Iterator[str]:
     """Where the stored document is not what comes out; `renders`: nothing is altered that its bytes are made of."""
+    number = number_at(policy_in_use(scratch).policy, utc_day(evidence.issued_at), noted.series_number)
+    if number != (issued.number, noted.series, noted.series_number):
+        yield f"{issued.number} is stored as number {noted.series_number} of {noted.series}, which is not that number."
     document = derived(scratch, evidence, issued)
     if document is None:
         yield f"Nothing is billed to {issued.buyer.tenant_id} by what {issued.number} rests on."

@@ -2,8 +2,9 @@
 -- severity: blocking
 -- asset: billing.invoices
 -- owner: team:billing
--- A line, a tax or an issue without a document means that it was removed. A month whose closing was removed or altered would
--- be rated again under another policy. Documents with a reason are credit notes by hand, which close nothing.
+-- A line, a tax or an issue without a document, or a document without its issue, means that it was removed. A month whose
+-- closing was removed or altered would be rated again under another policy. Documents with a reason are credit notes by
+-- hand, which close nothing.
 WITH parts AS (
     SELECT 'billing.invoice_lines' AS part, invoice_number AS of_what FROM billing.invoice_lines
     UNION ALL
@@ -17,6 +18,9 @@ gone AS (
     UNION ALL
     SELECT 'billing.issues', 'issue ' || CAST(issue_no AS VARCHAR) FROM billing.issues AS issue
     WHERE NOT EXISTS (SELECT 1 FROM billing.documents AS document WHERE document.issue_no = issue.issue_no)
+    UNION ALL
+    SELECT 'billing.issues', invoice_number FROM billing.documents AS document
+    WHERE NOT EXISTS (SELECT 1 FROM billing.issues AS issue WHERE issue.issue_no = document.issue_no)
     UNION ALL
     SELECT 'billing.closed_months', document.month || ' of ' || document.tenant_id FROM billing.documents AS document
     WHERE document.reason IS NULL AND NOT EXISTS (
