@@ -141,8 +141,9 @@ def test_what_is_named_and_has_no_price_is_invoiced_at_the_fallback_price_and_pr
         """
         INSERT INTO ops.operations BY NAME
         SELECT * REPLACE ('late' AS operation_id, 1 AS after_issue) FROM ops.operations
-        WHERE operation_id = 'op-1' AND type = 'cv-parsing'
-        """
+        WHERE operation_id = 'op-1' AND type = $1
+        """,
+        [item.removesuffix(" (fallback)")],
     )
     warehouse.execute("INSERT INTO ops.dirty_months VALUES ('2026-05')")
     july = night(datetime(2026, 7, 10, 2, tzinfo=UTC), None, "openai", set(), **more)
@@ -150,7 +151,7 @@ def test_what_is_named_and_has_no_price_is_invoiced_at_the_fallback_price_and_pr
         warehouse, july, Month(2026, 6), tenant_id=tenant_id, accepted_reason="so", accepted_by="Ann"
     ).issued
     assert [(line.kind, line.line_item, line.billed_exact) for line in june.lines] == [
-        ("adjustment", "cv-parsing (fallback)", Decimal("2.5") * Decimal("0.5") * Decimal("1.25"))
+        ("adjustment", item, Decimal("2.5") * usd * Decimal("1.25"))
     ]
     assert june.appendix == ()
     opened.close()

@@ -87,7 +87,8 @@ def evidence_of(kept: duckdb.DuckDBPyConnection, number: str) -> Evidence:
             "checksum, every night."
         )
     found = _states(kept, issue_no)
-    told = {name.split()[1]: found.pop(name)[0] for name in sorted(found) if name.startswith(f"{OPERATIONS} ")}
+    named = [name for name in sorted(found) if name.startswith(f"{OPERATIONS} ")]
+    told = {name.removeprefix(f"{OPERATIONS} "): found.pop(name)[0] for name in named}
     states = {table: content for table, (sha256, content) in found.items() if checksum_of(content) == sha256}
     policies = _policies(kept, {policy_sha256, *_of_closed_months(states)})
     altered = []
