@@ -24,6 +24,7 @@
     |   `-- SecretAltered           a stored secret is not the one that was stored there
     |-- BackupDamaged               a backup lacks a file, or holds one altered
     |-- StorageFailed               the disk is full, or not ours to write
+    |-- RecordsUnavailable          the database Dagster records runs in does not answer: try again
     |-- AlertNotSent                the webhook did not take a message: it is sent again
     |-- CheckFailed                 a blocking check found rows; nothing was published
     |-- ProvisioningPending         a tenant does not have at a provider yet what it is to have
@@ -196,6 +197,12 @@ class BackupDamaged(TokenboardError):
 
 class StorageFailed(TokenboardError):
     """The operating system refused a write."""
+
+
+class RecordsUnavailable(TokenboardError):
+    """Dagster's own database, which is not ours to keep, was down or restarted while a run was recorded."""
+
+    retryable = True
 
 
 class AlertNotSent(TokenboardError):
