@@ -15,6 +15,7 @@ from chaos.outcomes import altered_keys
 from chaos.tables import Rows, tables_of
 from tests.figures import expected_days
 from tokenboard_etl.billing.issued import altered_rows
+from tokenboard_etl.errors import VaultError
 from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.rendering.invoices import document_path
@@ -35,7 +36,11 @@ ORDER BY series, series_number
 
 def wrong(home: Home, sandbox: RunningSandbox, versions: Sequence[dict[str, Rows]] = ()) -> Iterator[str]:
     """Checks all of it at once. `versions` are what the published file may hold, if that is known."""
-    published = tables_of(home.published, BUT)  # raises if it does not open or a table does not read
+    try:
+        published = tables_of(home.published, BUT)
+    except duckdb.Error as error:
+        yield f"the published file does not open, or a table of it does not read: {error}"
+        return
     if versions and published not in versions:
         nearest = min((_unlike(published, each) for each in versions), key=len)
         yield f"the published file is neither the old one nor the new one: {', '.join(nearest)}"
@@ -48,7 +53,10 @@ def wrong(home: Home, sandbox: RunningSandbox, versions: Sequence[dict[str, Rows
         yield from blocking_failures(run_checks(warehouse))
         yield from _partial_loads(warehouse)
         yield from _wrong_numbers(home, warehouse)
-    yield from altered_keys(load_settings(**home.env), sandbox)
+    try:
+        yield from altered_keys(load_settings(**home.env), sandbox)
+    except VaultError as error:
+        yield str(error)
 
 
 def _unlike(here: dict[str, Rows], there: dict[str, Rows]) -> list[str]:
