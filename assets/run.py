@@ -176,10 +176,12 @@ def _raise_failure(result: dg.ExecuteInProcessResult) -> None:
     ]
     if failed:
         raise violations_found(failed)
-    failure = next((event for event in result.all_events if event.is_step_failure), None)
-    if failure is None:  # no step failed and no check did: it was stopped between two steps
+    if failure := next((event for event in result.all_events if event.is_step_failure), None):
+        raise _as_ours(failure.step_failure_data.error, f"step {failure.step_key}")
+    ended = next((event for event in result.all_events if event.is_run_failure), None)
+    if ended is None or ended.job_failure_data.error is None:  # no step failed and no check did: it was stopped
         raise KeyboardInterrupt
-    raise _as_ours(failure)
+    raise _as_ours(ended.job_failure_data.error, "the run")  # between two steps, where Dagster records it
 
 
 @contextmanager
@@ -229,9 +231,9 @@ def _in_our_words(record: logging.LogRecord) -> bool:
     return False
 
 
-def _as_ours(event: dg.DagsterEvent) -> Exception:
-    """The exception a step ended with, from what Dagster kept of it: ours, or the deepest cause of a defect."""
-    found = data = event.step_failure_data.error
+def _as_ours(data: SerializableErrorInfo | None, what: str) -> Exception:
+    """The exception something ended with, from what Dagster kept of it: ours, or the deepest cause of a defect."""
+    found = data
     while data:
         found = data
         if data.cls_name in _INTERRUPTS:
@@ -241,7 +243,7 @@ def _as_ours(event: dg.DagsterEvent) -> Exception:
             break
         data = data.cause
     else:
-        error = RuntimeError(f"step {event.step_key} failed: {_message(found) if found else 'without a word'}")
+        error = RuntimeError(f"{what} failed: {_message(found) if found else 'without a word'}")
     if found:
         error.add_note(found.to_string())
     return error
