@@ -5,6 +5,7 @@
     |-- ConfigurationError          the surroundings are not as they must be
     |   |-- KeyMissing              no key, so there is nothing to read
     |   |-- KeyRefused              a key of the wrong kind, or without the permission
+    |   |-- ClockWrong              this machine's clock is not the provider's by half a day or more
     |   |-- PolicyError             the policy file cannot mean what it says
     |   |-- EncryptionKeyMissing    no key to encrypt or decrypt stored secrets with
     |   `-- EncryptionKeyWrong      none of the given keys encrypted a stored secret
@@ -71,6 +72,10 @@ class KeyRefused(ConfigurationError):
         self.request_id = request_id
         known_as = f" (request id {request_id})" if request_id else ""
         super().__init__(f"{provider} refused the key for {endpoint}: {reason}{known_as}. {advice}")
+
+
+class ClockWrong(ConfigurationError):
+    """What would be read now would be kept as read at another time: the days asked for are the wrong ones."""
 
 
 class PolicyError(ConfigurationError):

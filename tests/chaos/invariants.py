@@ -64,7 +64,10 @@ def _unlike(here: dict[str, Rows], there: dict[str, Rows]) -> list[str]:
 
 
 def _wrong_days(connection: duckdb.DuckDBPyConnection, sandbox: RunningSandbox) -> Iterator[str]:
-    """Each day is what the provider says of it as of one of the two readings, reckoned with Python's Decimal."""
+    """Each day is what the provider says of it as of one of the two readings, reckoned with Python's Decimal.
+
+    Of a day to come, which only a clock that was ahead asks for, it says that nothing was spent.
+    """
     rows = connection.execute(_DAYS).fetchall()
     if not rows:
         yield "no day is reconciled"
@@ -74,7 +77,7 @@ def _wrong_days(connection: duckdb.DuckDBPyConnection, sandbox: RunningSandbox) 
         for day, connection_id, allocated, unallocated, total, difference in rows:
             if difference or allocated + unallocated != total:
                 yield f"{day} {connection_id}: the parts are not the total"
-            elif (allocated, unallocated) not in [each.get((day, connection_id)) for each in readings]:
+            elif (allocated, unallocated) not in [each.get((day, connection_id), (0, 0)) for each in readings]:
                 yield f"{day} {connection_id}: {allocated} and {unallocated} are not the provider's"
 
 

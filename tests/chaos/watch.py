@@ -65,7 +65,9 @@ class Watch:
         moment = self._moment
         if moment and (sign, self._counts[sign]) == (moment.sign, moment.count):
             if moment.delay_s:
-                threading.Timer(moment.delay_s, self._act).start()
+                timer = threading.Timer(moment.delay_s, self._act)
+                timer.daemon = True  # a command that is done is not waited for
+                timer.start()
             else:
                 self._act()
 

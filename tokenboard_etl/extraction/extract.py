@@ -13,6 +13,7 @@ from typing import Any
 
 from tokenboard_etl.connections import Connection
 from tokenboard_etl.errors import (
+    ClockWrong,
     KeyRefused,
     LandingDamaged,
     ProviderRejected,
@@ -122,7 +123,7 @@ async def _land(connection: Connection, client: Client, report: Report, about: U
         _set_aside(opened, said)
         raise said from None
     except TokenboardError as error:
-        if not isinstance(error, ProviderUnavailable | StorageFailed):
+        if not isinstance(error, ProviderUnavailable | StorageFailed | ClockWrong):
             _set_aside(opened, error)
         raise
     finally:
