@@ -114,7 +114,7 @@ def play(scene: Scene, area: Area, fault: str, number: int, database: Postgres |
 
 def unclear(end: Ended, disturbed: Disturbed) -> Iterator[str]:
     """What a person could not understand: an error is one or two lines of ours that name what is wrong."""
-    if end.status not in (*disturbed.statuses, 2):
+    if end.status not in disturbed.statuses:
         yield f"it ended with {end.status}: {end.err}"
     elif end.status in (1, 2):
         lines = end.err.splitlines()
