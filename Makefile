@@ -12,7 +12,7 @@ SCRATCH ?= $(shell awk '$$2 == "/dev/shm" {options = $$4} END {exit options == "
 	2>/dev/null && test -w /dev/shm && df -Pk /dev/shm | awk 'NR == 2 && $$4 >= 4 * 1024 * 1024 {print "/dev/shm"}')
 PYTEST = $(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check chaos bench lint types setup dev lock schema dictionary clean
+.PHONY: demo test check chaos bench lint types setup dev lock audit schema dictionary clean
 
 demo: $(VENV)/.ready  ## everything once, against the sandbox
 	@$(BIN)/tokenboard demo
@@ -51,6 +51,10 @@ lock: $(VENV)/.ready  ## pin the newest allowed versions, with hashes and withou
 	$(COMPILE) --python-version 3.11 --no-strip-extras --upgrade --extra postgres --constraints requirements.lock \
 		pyproject.toml --output-file deploy/requirements.lock
 	cd $(VALIDATOR) && $(COMPILE) --python-version 3.12 --no-header --upgrade requirements.in --output-file requirements.lock
+
+audit: $(VENV)/.ready  ## known vulnerabilities of what is pinned; asks PyPI, so it is no part of `test`
+	for each in requirements.lock deploy/requirements.lock; do \
+		$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes --requirement $$each || exit 1; done
 
 schema: $(VENV)/.ready  ## docs/policy.schema.json, after a change of the policy's fields
 	$(BIN)/python -c 'from tokenboard_etl.billing.policy_schema import policy_schema; print(policy_schema(), end="")' \

@@ -37,6 +37,7 @@ from tokenboard_etl.errors import (
     ProviderRejected,
     ProviderUnavailable,
     TokenboardError,
+    answered_as,
 )
 from tokenboard_etl.providers.wire import Request, encode
 from tokenboard_etl.verdicts import judge, request_id_in
@@ -110,6 +111,12 @@ class Client:
 
     async def send(self, request: Request) -> Answer:
         """One 2xx answer, or an error of the tree in errors.py."""
+        answered_as.set(None)
+        answer = await self._send(request)
+        answered_as.set(answer.request_id)
+        return answer
+
+    async def _send(self, request: Request) -> Answer:
         if not request.repeatable:
             return await self._send_once(request)
         attempts = AsyncRetrying(
