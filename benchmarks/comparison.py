@@ -39,17 +39,21 @@ def exact(result: Mapping[str, Any]) -> bool:
 
 
 def ratios(result: Mapping[str, Any]) -> dict[str, float]:
-    """Ours over the floor's and over dlt's, at each size."""
+    """Ours over the floor's and over dlt's, at each size; and what a night holds."""
     found = {}
     for name, size in result.items():
         best = _best(size["runs"])
         for other in (FLOOR, DLT):
             if NIGHTLY not in best or other not in best:
                 continue
-            for unit, ours, theirs in zip(("wall", "cpu"), best[OURS], best[other], strict=True):
-                found[f"{name}: {OURS} / {other}, {unit}"] = ours / theirs
-            for unit, ours, theirs in zip(("wall", "cpu"), best[NIGHTLY], best[other], strict=True):
-                found[f"{name}: {NIGHTLY} / {other}, {unit}"] = ours / theirs
+            for system in (NIGHTLY, OURS):
+                for unit, ours, theirs in zip(("wall", "CPU"), best[system], best[other], strict=True):
+                    found[f"{name}: {system} / {other}, {unit}"] = ours / theirs
+        if NIGHTLY in best and FLOOR in best:
+            found[f"{name}: (nightly - 3 s) / floor, wall"] = (best[NIGHTLY][0] - 3) / best[FLOOR][0]
+        if NIGHTLY in best:
+            peaks = [each["peak_rss_mb"] for each in size["runs"] if each["what"] == NIGHTLY]
+            found[f"{name}: peak of a night, GB"] = min(peaks) / 1024
     if exponent := _exponent(result):
         found["exponent of time over rows"] = exponent
     return found

@@ -21,6 +21,9 @@ from benchmarks.stages import stages_of
 from benchmarks.world import Oracle
 
 FLOOR, NIGHTLY, DLT, PANDAS = "floor", "nightly", "dlt", "pandas"
+SYSTEMS = (FLOOR, DLT, PANDAS, NIGHTLY)
+"""In the order they take turns."""
+
 PEERS = {DLT: "benchmarks.peers.dlt_pipeline", PANDAS: "benchmarks.peers.pandas_script"}
 PEERS_PYTHON = ROOT / "benchmarks" / "peers" / ".venv" / "bin" / "python"
 

@@ -37,6 +37,7 @@ def environment() -> jinja2.Environment:
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_visible,
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -60,8 +61,12 @@ def locale_of(country: str | None) -> str:
     return f"en_{country}" if exists(f"en_{country}") else "en_001"
 
 
+@cache
 def template_checksum(name: str) -> str:
-    """SHA-256 of a template's file and of those it is built on; raises jinja2.TemplateNotFound."""
+    """SHA-256 of a template's file and of those it is built on; raises jinja2.TemplateNotFound.
+
+    Reckoned once, as templates are read once: parsing them takes longer than rendering an invoice.
+    """
     return hashlib.sha256("".join(_sources(name)).encode()).hexdigest()
 
 
