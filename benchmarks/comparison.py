@@ -15,7 +15,7 @@ from benchmarks.sizes import organizations
 from benchmarks.systems import DLT, FLOOR, NIGHTLY, compare
 from benchmarks.tables import Table, seconds, times
 
-REPEATS = {"small": 3, "medium": 2, "large": 2}
+REPEATS = {"small": 3, "medium": 3, "large": 2}
 OURS = "nightly without Dagster"
 _EXCEPT_WORK = ("start", "dagster")
 

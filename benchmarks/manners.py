@@ -31,10 +31,10 @@ class Manners:
         self.requests, self._under_way = self.requests + 1, self._under_way + 1
         self.most_under_way = max(self.most_under_way, self._under_way)
         self.repeated_early += time.monotonic() < self._not_before.pop(request, 0)
+        refused = self.refuse_every > 0 and self.requests % self.refuse_every == 0
         try:
             if self.page_s:
                 await asyncio.sleep(self.page_s)
-            refused = self.refuse_every > 0 and self.requests % self.refuse_every == 0
             if refused:
                 self.refused += 1
                 self._not_before[request] = time.monotonic() + RETRY_AFTER_S

@@ -26,7 +26,7 @@ CREATE TABLE billing.large AS
 SELECT CAST(range AS VARCHAR) AS name, hash(range) AS one, hash(range + 1) AS two, hash(range + 2) AS three
 FROM range($1)
 """
-_ROWS_PER_MB = 28_000
+_ROWS_PER_MB = 33_000
 
 
 def run(options: Namespace, _folder: Path, say: Callable[[str], None]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def run(options: Namespace, folder: Path, say: Callable[[str], None]) -> dict[st
 def exact(result: Mapping[str, Any]) -> bool:
     """Whether the night was exact and the provider's limits were kept."""
     kept = result["most_under_way"] <= result["allowed"] and not result["repeated_early"]
-    return kept and bool(result["is_exact"])
+    return kept and bool(result["is_exact"]) and result["refused"] == result["requests"] // REFUSE_EVERY
 
 
 def ratios(result: Mapping[str, Any]) -> dict[str, float]:

@@ -56,6 +56,7 @@ def measure(names: Sequence[str], options: argparse.Namespace, console: Console)
             wrong.append(f"{name}: not exact, or more was left or asked than may be; see its table")
         took_s = round(time.monotonic() - began)
         found[name] = {"date": str(datetime.now(UTC).date()), "took_s": took_s, "result": result}
+        kept(found)
         console.print(f"{name} took {took_s} s", highlight=False)
     return found, wrong
 

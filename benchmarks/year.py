@@ -7,7 +7,6 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +20,25 @@ from benchmarks.systems import held_against
 from benchmarks.tables import Table, seconds, times
 
 FIRST_DAY, DAYS = "2025-11-01", 365
-MONTHS = {"a month": 1, "a year": 12}
+HISTORIES = {"a month": 31, "a year": DAYS - 1}
+"""In days."""
+
+AT_ONCE = 92
+"""Days that are read at once to make a history."""
+
 _AT = {"medium": "medium ", "large": "large "}
 
 
 def run(options: Namespace, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Homes with more and less history, made by the product itself month by month, then the same night on both."""
+    """Homes with more and less history, made by the product itself, then the same night on both."""
     sizes = organizations(options.year_size, days=DAYS, first_day=FIRST_DAY)
     nights = []
     with served_world(sizes, folder / "world") as world:
         prepare_home(world, folder / "prepared")
-        for history, months in MONTHS.items():
+        for history, days in HISTORIES.items():
             before, home = folder / "before", folder / "home"
             shutil.copytree(folder / "prepared", before)
-            _read(world, before, _months(sizes[0].dates[:-1])[-months:])
+            _read(world, before, sizes[0].dates[-1 - days : -1])
             say(f"year: {history} of history is read")
             for number in range(options.repeats or 2):
                 shutil.copytree(before, home)
@@ -55,7 +59,7 @@ def exact(result: Mapping[str, Any]) -> bool:
 
 def ratios(result: Mapping[str, Any]) -> dict[str, float]:
     """The fastest night on a year over the fastest on a month."""
-    least = {history: _least(result, history) for history in MONTHS}
+    least = {history: _least(result, history) for history in HISTORIES}
     return {
         f"night on {_AT.get(result['size'], '')}year / on month, {unit}": least["a year"][unit] / least["a month"][unit]
         for unit in ("wall_s", "cpu_s", "peak_rss_mb")
@@ -66,7 +70,7 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
     """Both nights, stage by stage."""
     chosen = {
         history: min((each for each in result["nights"] if each["what"] == history), key=lambda each: each["wall_s"])
-        for history in MONTHS
+        for history in HISTORIES
     }
     month, year = chosen.values()
     rows = [
@@ -83,7 +87,7 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
     ]
     rows.append(["peak MB", str(month["peak_rss_mb"]), str(year["peak_rss_mb"]), ""])
     note = f"The {result['size']} size; the year has {result['rows']:,} rows. A night reads a new day and four again."
-    return [Table("A night on a year of history", ["wall s", *MONTHS, ""], rows, note)]
+    return [Table("A night on a year of history", ["wall s", *HISTORIES, ""], rows, note)]
 
 
 def _ratio(month: Mapping[str, float], year: Mapping[str, float]) -> str:
@@ -95,13 +99,8 @@ def _least(result: Mapping[str, Any], history: str) -> dict[str, float]:
     return {unit: min(each[unit] for each in nights) for unit in ("wall_s", "cpu_s", "peak_rss_mb")}
 
 
-def _months(dates: Sequence[date]) -> list[tuple[date, date]]:
-    """First and last day of each month."""
-    months = [list(days) for _, days in groupby(dates, key=lambda day: (day.year, day.month))]
-    return [(days[0], days[-1]) for days in months]
-
-
-def _read(world: World, home: Path, months: Sequence[tuple[date, date]]) -> None:
-    for first, last in months:
+def _read(world: World, home: Path, days: Sequence[date]) -> None:
+    for number in range(0, len(days), AT_ONCE):
+        first, last = days[number], days[number : number + AT_ONCE][-1]
         night = world.sizes[0].night - (world.sizes[0].dates[-1] - last)
         tokenboard(["nightly", "--from", str(first), "--to", str(last)], environment(world, home, night), home)
