@@ -73,16 +73,16 @@ def main() -> None:
     """Prints each process as it ends, then the tables. Status 1: something was not exact, failed, or became slow."""
     options = _options()
     console = Console(width=None if sys.stdout.isatty() else 160)
-    found, wrong = measure(options.parts or list(PARTS), options, console)
+    found, wrong = measure(options.parts or ([] if options.accept else list(PARTS)), options, console)
+    everything = kept(found)
+    if options.accept:
+        baseline.accept(_ratios(everything))
     for name, part in found.items():
         for table in PARTS[name].tables(part["result"]):
             console.print(table.for_terminal())
-    before, ratios = baseline.accepted(), _ratios(found)
-    console.print(baseline.table(ratios, before).for_terminal())
-    wrong += baseline.exceeded(ratios, before)
-    if options.accept:
-        baseline.accept(ratios)
-    everything = kept(found)
+    before = baseline.accepted()
+    console.print(baseline.table(_ratios(found or everything), before).for_terminal())
+    wrong += baseline.exceeded(_ratios(found), before)
     if everything.keys() == PARTS.keys():
         parts = {name: (part["date"], PARTS[name].tables(part["result"])) for name, part in everything.items()}
         write_page(baseline.table(_ratios(everything), before), parts)
@@ -98,7 +98,11 @@ def _ratios(parts: Mapping[str, Any]) -> dict[str, float]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; by default all")
-    parser.add_argument("--accept", action="store_true", help="make these ratios the ones later runs are held against")
+    parser.add_argument(
+        "--accept",
+        action="store_true",
+        help="hold later runs against the newest results; measures only PARTs that are named",
+    )
     parser.add_argument("--sizes", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
     parser.add_argument("--repeats", type=int, help="of each system at each size, and of each night on a year")
