@@ -64,9 +64,9 @@ def measure(names: Sequence[str], options: argparse.Namespace, console: Console)
 def kept(found: Mapping[str, Any]) -> dict[str, Any]:
     """These results and the newest ones of the parts that were not measured now."""
     RESULTS.parent.mkdir(exist_ok=True)
-    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    RESULTS.write_text(json.dumps(known | found, indent=1))
-    return {name: (known | found)[name] for name in PARTS if name in known | found}
+    known: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps(known | dict(found), indent=1))
+    return {name: (known | dict(found))[name] for name in PARTS if name in known or name in found}
 
 
 def main() -> None:
