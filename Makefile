@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODE_TESTS := tests/prism tests/browser
 VALIDATOR := tests/reading/validator
+PEERS := benchmarks/peers
 
 # One worker more than there are cores, because tests also wait for processes. The tests of a file stay together.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
@@ -26,8 +27,8 @@ check: lint types  ## the fast part of `test`
 chaos: $(VENV)/.ready  ## kills, faults, page sizes, time zones and properties at length; ends with a table
 	$(BIN)/pytest --hypothesis-profile at-length -m "chaos or hypothesis"
 
-bench: $(VENV)/.ready  ## a night of 4.46 million rows against the floor
-	$(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(BIN)/python -m benchmarks.nightly
+bench: $(VENV)/.ready $(PEERS)/.venv/.ready  ## what a night and a closing cost, against the floor, dlt and pandas
+	$(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(BIN)/python -m benchmarks
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -51,6 +52,7 @@ lock: $(VENV)/.ready  ## pin the newest allowed versions, with hashes and withou
 	$(COMPILE) --python-version 3.11 --no-strip-extras --upgrade --extra postgres --constraints requirements.lock \
 		pyproject.toml --output-file deploy/requirements.lock
 	cd $(VALIDATOR) && $(COMPILE) --python-version 3.12 --no-header --upgrade requirements.in --output-file requirements.lock
+	cd $(PEERS) && $(COMPILE) --python-version 3.11 --no-header --upgrade requirements.in --output-file requirements.lock
 
 audit: $(VENV)/.ready  ## known vulnerabilities of what is pinned; asks PyPI, so it is no part of `test`
 	for each in requirements.lock deploy/requirements.lock; do \
@@ -65,7 +67,7 @@ dictionary: $(VENV)/.ready  ## docs/data-dictionary.md, after a change of a publ
 		print(data_dictionary(published_tables()), end="")' >docs/data-dictionary.md
 
 clean:
-	rm -rf $(VENV) $(VALIDATOR)/.venv $(NODE_TESTS:=/node_modules) test-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VALIDATOR)/.venv $(PEERS)/.venv $(NODE_TESTS:=/node_modules) test-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11, 3.12 or 3.13 is needed; try make PYTHON=python3.11" \
@@ -81,4 +83,10 @@ $(VALIDATOR)/.venv/.ready: $(VALIDATOR)/requirements.lock $(VALIDATOR)/mend.py
 	$(VALIDATOR)/.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--ignore-requires-python -r $(VALIDATOR)/requirements.lock
 	$(VALIDATOR)/.venv/bin/python $(VALIDATOR)/mend.py
+	@touch $@
+
+# In an environment of its own, because nothing but the benchmarks needs what the peers are written with.
+$(PEERS)/.venv/.ready: $(PEERS)/requirements.lock
+	$(PYTHON) -m venv $(PEERS)/.venv
+	$(PEERS)/.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(PEERS)/requirements.lock
 	@touch $@
