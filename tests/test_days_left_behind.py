@@ -55,9 +55,7 @@ def settings(sandbox: RunningSandbox, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def start_after(
-    warehouse: duckdb.DuckDBPyConnection, settings: Settings
-) -> Callable[[list[Read], date], date]:
+def start_after(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> Callable[[list[Read], date], date]:
     """Where tonight begins after these reads, the figures of which were published in the night of a day."""
 
     def start(reads: list[Read], published_on: date) -> date:

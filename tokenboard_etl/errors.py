@@ -36,7 +36,16 @@ and never holds a key. `retryable` says whether the same call can succeed later 
 
 from __future__ import annotations
 
+import reprlib
 from typing import ClassVar
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 80
+
+
+def shown(text: str) -> str:
+    """What somebody gave us, for a message: quoted, printable, and not the whole of a long text."""
+    return _SHORT.repr(text)
 
 
 class TokenboardError(Exception):

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import NOW
-from fuzzing.clear import ACCEPTED, Outcomes, accepted_or_refused, inputs
+from fuzzing.clear import Outcomes, accepted_or_refused, inputs
 from fuzzing.mutations import ANYTHING, as_json, mutated, spoiled
 from tokenboard_etl.connections import Connection, accounts
 from tokenboard_etl.errors import ProviderRejected, TokenboardError
@@ -67,7 +67,7 @@ class Recorded(Client):
 
 
 @dataclass(frozen=True)
-class Told_(Connection):
+class RecordedConnection(Connection):
     told: Told = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     is_live: bool = False
@@ -94,13 +94,21 @@ class Nightly:
     def read(self, report: tuple[str, str], told: Told, *, is_live: bool = False) -> Landing:
         provider, _ = report
         known, asked = self.connections[provider], list[str]()
-        connection = Told_(
-            known.connection_id, provider, known.base_url, known.key, known.headers, known.mode, None, False, told, asked, is_live
+        connection = RecordedConnection(
+            known.connection_id,
+            provider,
+            known.base_url,
+            known.key,
+            known.headers,
+            known.mode,
+            None,
+            False,
+            told,
+            asked,
+            is_live,
         )
         now = NOW + timedelta(seconds=next(self._seconds))
-        [outcome] = asyncio.run(
-            extract_all([connection], [REPORTS[report]], Undertaking(DAYS, self.root, lambda: now))
-        )
+        [outcome] = asyncio.run(extract_all([connection], [REPORTS[report]], Undertaking(DAYS, self.root, lambda: now)))
         self.asked.setdefault(report, list(dict.fromkeys(asked)))
         if isinstance(outcome, Failure):
             raise outcome.error
@@ -139,7 +147,9 @@ def _connections(sandbox: RunningSandbox, now: datetime) -> dict[str, Connection
 
 
 BODIES = tuple(
-    key for key, report in sorted(REPORTS.items(), key=lambda item: not item[1].is_snapshot) if report.mode == "organization"
+    key
+    for key, report in sorted(REPORTS.items(), key=lambda item: not item[1].is_snapshot)
+    if report.mode == "organization"
 )
 
 
@@ -178,6 +188,3 @@ def test_an_answer_is_landed_and_loaded_or_refused_and_changes_nothing(
     for folder in (nightly.root / nightly.connections[provider].connection_id / name).iterdir():
         if folder.name.endswith(".rejected") or (landing is not None and folder == landing.folder):
             shutil.rmtree(folder)
-
-
-_ = ACCEPTED

@@ -78,11 +78,20 @@ def parquet() -> bytes:
     return out.getvalue()
 
 
-PARQUET = parquet().decode("latin-1")
+@st.composite
+def spoiled_parquet(draw: st.DrawFn) -> bytes:
+    """With some bytes changed; its end, where the columns are described, as often as the rest."""
+    content = bytearray(PARQUET)
+    for place in draw(st.lists(st.integers(0, len(content) - 1) | st.integers(1, 400).map(int.__neg__), max_size=4)):
+        content[place] = draw(st.integers(0, 255))
+    return bytes(content[: draw(st.none() | st.integers(0, len(content)))])
+
+
+PARQUET = parquet()
 FILES = st.one_of(
     st.tuples(st.just("jsonl"), spoiled(mutated(st.just(ROWS)).map(as_jsonl))),
     st.tuples(st.just("csv"), spoiled(mutated(st.just(ROWS)).map(as_csv))),
-    st.tuples(st.just("parquet"), spoiled(st.just(PARQUET)).map(lambda content: content.decode(errors="replace").encode("latin-1", errors="replace"))),
+    st.tuples(st.just("parquet"), spoiled_parquet()),
     st.tuples(st.sampled_from(("jsonl", "csv", "parquet")), ANYTHING),
 )
 

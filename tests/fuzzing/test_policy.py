@@ -14,18 +14,49 @@ from fuzzing.mutations import ANYTHING, TEXTS, mutated, plain, spoiled
 from tokenboard_etl.billing.policy_file import parse_policy
 
 EXAMPLE = (Path(__file__).parents[2] / "docs" / "policy.example.yaml").read_text()
-TREE = yaml.load(EXAMPLE, Loader=yaml.BaseLoader)  # noqa: S506 - makes nothing but text, lists and dicts
+TREE = yaml.load(EXAMPLE, Loader=yaml.BaseLoader)
 
 SNIPPETS = (
-    *("a: &a [x, x]", "b: &b [*a, *a]", "<<: *a", "<<: {percent: 1}", "? [1, 2]", "? ", "- ", "---", "...", "%YAML 9.9", "\t"),
-    *("!!python/object/apply:os.system ['true']", "x: !!binary aGk=", "x: !!float 1", "x: !<tag:x> 1", "x: |", "x: >-", "!!set {a}"),
-    *("currency: USD", "margins: []", "margins:", "  - {id: x}", "# " + "x" * 10_000, "'" * 99, "x: " + "[" * 3_000, "{" * 3_000),
+    *(
+        "a: &a [x, x]",
+        "b: &b [*a, *a]",
+        "<<: *a",
+        "<<: {percent: 1}",
+        "? [1, 2]",
+        "? ",
+        "- ",
+        "---",
+        "...",
+        "%YAML 9.9",
+        "\t",
+    ),
+    *(
+        "!!python/object/apply:os.system ['true']",
+        "x: !!binary aGk=",
+        "x: !!float 1",
+        "x: !<tag:x> 1",
+        "x: |",
+        "x: >-",
+        "!!set {a}",
+    ),
+    *(
+        "currency: USD",
+        "margins: []",
+        "margins:",
+        "  - {id: x}",
+        "# " + "x" * 10_000,
+        "'" * 99,
+        "x: " + "[" * 3_000,
+        "{" * 3_000,
+    ),
 )
 
 
 def a_part(tree: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
     """Some of the blocks of the whole file: reading all of them each time would take most of the time."""
-    return st.sets(st.sampled_from(sorted(tree)), min_size=1, max_size=3).map(lambda keys: {key: tree[key] for key in keys})
+    return st.sets(st.sampled_from(sorted(tree)), min_size=1, max_size=3).map(
+        lambda keys: {key: tree[key] for key in keys}
+    )
 
 
 @st.composite

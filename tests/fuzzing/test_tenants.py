@@ -26,16 +26,24 @@ NOW = datetime(2026, 6, 15, 2, 0, tzinfo=UTC)
 HEADER = [*COLUMNS, *OPTIONAL]
 TABLES = ("registry.tenants", "registry.accounts", "registry.tenant_names", "registry.registrations", "registry.audit")
 ROWS = [
-    dict(zip(HEADER, fields, strict=True))
-    for fields in (
-        ("acme", "Acme", "software", "DE", "EUR", "a@acme.example", "proj_1", "", "2026-01-01", "Acme AG", "Street 1", "DE1", "50"),
-        ("", "Bäckerei Müller", "", "", "", "", "", "a" * 64, "2026-02-01", "", "", "", ""),
-        ("acme", "Acme", "", "", "", "", "proj_2", "", "2026-03-01", "", "", "", "49.50"),
+    dict(zip(HEADER, line.split("|"), strict=True))
+    for line in (
+        "acme|Acme|software|DE|EUR|a@acme.example|proj_1||2026-01-01|Acme AG|Street 1|DE1|50",
+        f"|Bäckerei Müller||||||{'a' * 64}|2026-02-01||||",
+        "acme|Acme|||||proj_2||2026-03-01||||49.50",
     )
 ]
 REGISTRATION = {
-    **{"registration_id": "r-1", "name": "Nimbus", "industry": "travel", "country": "DE", "email": "a@nimbus.example"},
-    **{"legal_name": "Nimbus AG", "address": "Street 1", "tax_id": "DE2", "currency": "EUR", "limit_usd": 12.5},
+    "registration_id": "r-1",
+    "name": "Nimbus",
+    "industry": "travel",
+    "country": "DE",
+    "email": "a@nimbus.example",
+    "legal_name": "Nimbus AG",
+    "address": "Street 1",
+    "tax_id": "DE2",
+    "currency": "EUR",
+    "limit_usd": 12.5,
     "providers": ["openai", "openrouter"],
 }
 
@@ -65,7 +73,9 @@ def emptied(connection: duckdb.DuckDBPyConnection) -> None:
 
 def as_csv(rows: Any) -> str:
     """Each row with its own fields, under the header of the first."""
-    lines = [each if isinstance(each, dict) else {"name": each} for each in (rows if isinstance(rows, list) else [rows])]
+    lines = [
+        each if isinstance(each, dict) else {"name": each} for each in (rows if isinstance(rows, list) else [rows])
+    ]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([plain(name) for name in (lines or [{}])[0]])
@@ -74,7 +84,9 @@ def as_csv(rows: Any) -> str:
 
 
 CSVS = st.one_of(spoiled(mutated(st.just(ROWS)).map(as_csv)), spoiled(st.just(as_csv(ROWS))), ANYTHING)
-JSONS = st.one_of(spoiled(mutated(st.just(REGISTRATION)).map(as_json)), spoiled(st.just(as_json(REGISTRATION))), ANYTHING)
+JSONS = st.one_of(
+    spoiled(mutated(st.just(REGISTRATION)).map(as_json)), spoiled(st.just(as_json(REGISTRATION))), ANYTHING
+)
 
 
 @inputs(4_000)

@@ -212,6 +212,16 @@ def test_the_line_is_found_beyond_a_field_larger_than_the_csv_modules_own_limit(
         imported(line("Atlas", industry="x" * 200_000))
 
 
+@pytest.mark.parametrize(
+    "field", ["tenant_id", "country", "currency", "openai_project_id", "openrouter_key_hash", "valid_from"]
+)
+def test_a_long_field_is_repeated_in_short(imported: Import, field: str) -> None:
+    given = line("Atlas", openai_project_id="p1", valid_from="2026-01-01")
+    with pytest.raises(RegistryError, match=r"(?i)line 2: .*x{20}\.\.\.x{20}") as raised:
+        imported({**given, field: "x" * 5_000})
+    assert len(str(raised.value)) < 300
+
+
 def test_columns_that_are_not_read_are_named(
     warehouse: duckdb.DuckDBPyConnection, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

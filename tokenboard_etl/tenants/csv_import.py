@@ -20,7 +20,7 @@ import duckdb
 import polars as pl
 from babel.numbers import list_currencies
 
-from tokenboard_etl.errors import RegistryError, WrongUse
+from tokenboard_etl.errors import RegistryError, WrongUse, shown
 from tokenboard_etl.periods import parse_day
 from tokenboard_etl.tenants.details import parse_limit, with_details
 from tokenboard_etl.tenants.names import check_tenant_id, clean_name, name_key, tenant_id_for
@@ -132,7 +132,7 @@ def _tenant(row: dict[str, str], known: dict[str, Tenant], ids: dict[str, str]) 
         raise RegistryError(f"The name {name!r} belongs to the tenant {owner} already; {tenant_id} needs another.")
     currency = row["currency"].strip().upper()
     if currency and currency not in list_currencies():
-        raise RegistryError(f"{currency!r} is not an ISO 4217 currency code.")
+        raise RegistryError(f"{shown(currency)} is not an ISO 4217 currency code.")
     return with_details(
         replace(before, name=name, currency=currency or before.currency),
         country=row["country"],
@@ -169,11 +169,11 @@ def _refuse_odd_account(provider: str, kind: str, account_id: str) -> None:
             f"{'project id (proj_...)' if kind == 'project' else 'hash of the key (64 hex digits)'} there."
         )
     if not re.fullmatch(r"[!-~]{1,200}", account_id):
-        raise RegistryError(f"The {provider} {kind} {account_id!r} holds blanks or characters no id has.")
+        raise RegistryError(f"The {provider} {kind} {shown(account_id)} holds blanks or characters no id has.")
 
 
 def _day(text: str) -> date:
     try:
         return parse_day(text)
     except WrongUse:
-        raise RegistryError(f"valid_from is {text!r}; write the first day as 2026-01-31.") from None
+        raise RegistryError(f"valid_from is {shown(text)}; write the first day as 2026-01-31.") from None
