@@ -33,7 +33,7 @@ telemetry: {enabled: false}
 compute_logs:  # what steps print is the command line's; a copy of it in files would be a second place to leak
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager
-retention:  # of ticks; runs are forgotten by the sensor old_runs and after each command
+retention:  # of ticks; runs are forgotten by the sensor old_runs and before each command
   schedule: {purge_after_days: 90}
   sensor: {purge_after_days: {skipped: 7, failure: 90, success: 90}}
 concurrency:
@@ -145,6 +145,8 @@ def _run(
         _full_disk_named(settings.dagster_path),
         nullcontext(instance) if instance else instance_for(settings.dagster_path) as recorder,
     ):
+        end_dead_runs(recorder, settings.running_path)  # where no daemon runs, nobody else does
+        forget_old_runs(recorder)
         job = definitions(Surroundings(settings)).resolve_job_def(name)
         result = job.execute_in_process(
             instance=recorder,
@@ -153,8 +155,6 @@ def _run(
             run_config={**_QUIET, **(config or {})},
             raise_on_error=False,
         )
-        end_dead_runs(recorder, settings.running_path)  # where no daemon runs, nobody else does
-        forget_old_runs(recorder)
         _raise_failure(result)
 
 

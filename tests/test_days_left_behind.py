@@ -18,8 +18,10 @@ from tokenboard_etl.periods import ONE_DAY, Window
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.rereads import CATCH_UP_DAYS, nightly_days
 from tokenboard_etl.settings import Settings, load_settings
-from tokenboard_etl.warehouse.connection import open_warehouse
+from tokenboard_etl.warehouse.connection import configure
+from tokenboard_etl.warehouse.migrations import migrate
 from tokenboard_etl.warehouse.models import build_models
+from tokenboard_etl.warehouse.sql_files import read_sql
 
 TODAY = date(2026, 6, 15)
 YESTERDAY = TODAY - ONE_DAY
@@ -43,8 +45,11 @@ def nights(first: date, last: date, **more: str) -> list[Read]:
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    with open_warehouse(tmp_path_factory.mktemp("left") / "warehouse.duckdb") as connection:
+def warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        configure(connection)
+        migrate(connection)
+        build_models(connection, datetime(2026, 6, 15, tzinfo=UTC), 4)
         yield connection
 
 
@@ -74,13 +79,13 @@ def start_after(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> Cal
                     "INSERT INTO ops.load_days VALUES ($1, $2, $2, $3, $4, $5, $5, 1, 1)",
                     [load, read.connection, read.report, day, began],
                 )
-        build_models(warehouse, datetime(published_on.year, published_on.month, published_on.day, 2, tzinfo=UTC), 4)
+        warehouse.execute("UPDATE ops.clock SET as_of = $1", [published_on])
         settings.published_path.parent.mkdir(exist_ok=True)
         settings.published_path.unlink(missing_ok=True)
         warehouse.execute(f"ATTACH '{settings.published_path}' AS published")
         warehouse.execute("CREATE SCHEMA published.ops")
-        for table in ("loads", "source_days"):
-            warehouse.execute(f"CREATE TABLE published.ops.{table} AS FROM ops.{table}")
+        warehouse.execute("CREATE TABLE published.ops.loads AS FROM ops.loads")
+        warehouse.execute(f"CREATE TABLE published.ops.source_days AS {read_sql('ops.source_days').query}")
         warehouse.execute("DETACH published")
         window = nightly_days(settings, TODAY)
         assert window.last == YESTERDAY

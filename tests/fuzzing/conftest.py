@@ -24,4 +24,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for reader in sorted({reader for reader, _ in found}):
         parts = {outcome: count for (name, outcome), count in found.items() if name == reader}
         told = ", ".join(f"{outcome} {count}" for outcome, count in sorted(parts.items()))
-        terminalreporter.write_line(f"{reader:<28} {sum(parts.values()):>7}  {told}")
+        terminalreporter.write_line(f"{reader:<34} {sum(parts.values()):>7}  {told}")
