@@ -36,6 +36,9 @@ QUIET, TWICE, MISSED, FAULTS, BROKEN, KILLED, REPEATED = (
 )
 TOO_LATE = "ended before the kill"
 _WEIGHTS = {QUIET: 40, TWICE: 6, MISSED: 8, FAULTS: 14, BROKEN: 10, KILLED: 8, REPEATED: 8}
+CAUGHT_UP = frozenset({QUIET, TWICE, FAULTS, REPEATED})
+"""After such a night everything is as if no night before it had been disturbed."""
+
 _OUTAGES, _OUTAGE_NIGHTS = 3, (6, 9)
 """Longer than the days a usual night reads."""
 
@@ -79,19 +82,26 @@ class Nights:
     failures: list[str] = field(default_factory=list)
     growth: list[Growth] = field(default_factory=list)
 
-    def run(self) -> None:
-        for number, kind in enumerate(self._plan()):
-            now = FIRST_NIGHT + timedelta(days=number)
-            tonight = self._at(now)
-            if number == 0:
-                self._register(tonight)
-            self.did[self._night(kind, tonight)] += 1
-            for month, close_at in self._closings(now):
-                self._close(month, self._at(close_at))
-            self.growth.append(Growth.of(self.place))
+    def __post_init__(self) -> None:
+        self.plan = list(self._plan())
 
-    def _plan(self) -> Iterator[str]:
+    def night(self, number: int) -> str:
+        """One night and the closings that follow it; returns what became of it."""
+        now = FIRST_NIGHT + timedelta(days=number)
+        tonight = self._at(now)
+        if number == 0:
+            self._register(tonight)
+        became = self._night(self.plan[number], tonight)
+        self.did[became] += 1
+        for month, close_at in self._closings(now):
+            self._close(month, self._at(close_at))
+        self.growth.append(Growth.of(self.place))
+        return became
+
+    def _plan(self) -> list[str]:
         """What is done to each night; nothing to the first, which begins the figures, and to the last."""
+        if self.seed is None:
+            return [QUIET] * self.count
         drawn = random.Random(self.seed)
         kinds = drawn.choices([*_WEIGHTS], [*_WEIGHTS.values()], k=self.count)
         for _ in range(_OUTAGES):
@@ -99,7 +109,7 @@ class Nights:
             for number in range(begins, min(self.count, begins + drawn.randint(*_OUTAGE_NIGHTS))):
                 kinds[number] = MISSED
         kinds[0] = kinds[-1] = QUIET
-        yield from kinds if self.seed is not None else [QUIET] * self.count
+        return kinds
 
     def _at(self, now: datetime) -> Settings:
         self.sandbox.set_clock(now)

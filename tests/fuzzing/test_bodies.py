@@ -162,7 +162,7 @@ def shortened(tree: Any) -> Any:
     return [shortened(each) for each in tree[:_LONG_LIST]] if isinstance(tree, list) else tree
 
 
-@inputs(6_000, sample=40)
+@inputs(2_500, sample=40)
 @given(st.data(), st.sampled_from(BODIES))
 def test_an_answer_is_landed_and_loaded_or_refused_and_changes_nothing(
     nightly: Nightly, outcomes: Outcomes, data: st.DataObject, report: tuple[str, str]
@@ -176,7 +176,7 @@ def test_an_answer_is_landed_and_loaded_or_refused_and_changes_nothing(
     is_taken(nightly, outcomes, report, {**nightly.told, page: changed})
 
 
-@inputs(300, sample=4)
+@inputs(100, sample=3)
 @given(st.data(), st.sampled_from(BODIES))
 def test_what_was_loaded_can_be_modelled_and_checked(
     nightly: Nightly, outcomes: Outcomes, data: st.DataObject, report: tuple[str, str]

@@ -76,7 +76,7 @@ FILES = st.one_of(
 )
 
 
-@inputs(4_000)
+@inputs(3_000)
 @given(FILES)
 def test_a_policy_file_is_read_or_refused_with_its_line(outcomes: Outcomes, content: bytes) -> None:
     with accepted_or_refused(outcomes, "policy (YAML)", "policy.yaml, line "):

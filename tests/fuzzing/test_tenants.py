@@ -89,7 +89,7 @@ JSONS = st.one_of(
 )
 
 
-@inputs(4_000)
+@inputs(3_000)
 @given(CSVS)
 def test_a_csv_file_is_imported_whole_or_nothing_of_it(
     registry: duckdb.DuckDBPyConnection, folder: Path, outcomes: Outcomes, content: bytes
