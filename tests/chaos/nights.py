@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import dagster as dg
-
+from assets.loading import load_pending
 from assets.run import run_month_close, run_nightly
 from chaos.command import Home, ended
 from chaos.growth import Growth
 from chaos.kills import REQUESTS, Moment, kill_at
+from tokenboard_etl.closing import republish
+from tokenboard_etl.connections import accounts
 from tokenboard_etl.errors import TokenboardError
-from tokenboard_etl.periods import Month, utc_day
+from tokenboard_etl.extraction import Undertaking, extract_all, reports_of
+from tokenboard_etl.periods import Month, Window, utc_day
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.rereads import nightly_days
 from tokenboard_etl.settings import Settings, load_settings
@@ -68,16 +71,16 @@ _STAYS_BROKEN = (
 
 @dataclass
 class Nights:
-    """The nights of one home, and what became of each. Equal seeds disturb equally; without one nothing is disturbed.
+    """The nights of one home, and what became of each. Equal seeds disturb equally.
 
-    `instance` records the runs in the place of the home's own Dagster.
+    Without a seed nothing is disturbed, and nights do without Dagster: what a night is to come to is reckoned by the
+    parts that its job is made of.
     """
 
     place: Home
     sandbox: RunningSandbox
     count: int
     seed: int | None = None
-    instance: dg.DagsterInstance | None = None
     did: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     growth: list[Growth] = field(default_factory=list)
@@ -151,8 +154,12 @@ class Nights:
 
     def _nightly(self, tonight: Settings, *, fails: bool) -> None:
         """The job of `tokenboard nightly` over the days the command would choose, in this process."""
+        days = nightly_days(tonight, utc_day(tonight.now))
+        if self.seed is None:
+            _without_dagster(tonight, days)
+            return
         try:
-            run_nightly(tonight, nightly_days(tonight, utc_day(tonight.now)), self.instance)
+            run_nightly(tonight, days)
         except TokenboardError as error:
             if not fails:
                 self.failures.append(f"{tonight.now:%Y-%m-%d}: {error}")
@@ -175,4 +182,18 @@ class Nights:
         if self.seed is not None:
             drawn = random.Random(f"{self.seed} {month}")
             self.did["closings killed"] += self._is_killed(drawn, settings, "close", str(month), *words)
-        run_month_close(settings, month, self.instance, **reason)
+        run_month_close(settings, month, **reason)
+
+
+def _without_dagster(settings: Settings, days: Window) -> None:
+    today = Window.of_days(utc_day(settings.now), utc_day(settings.now))
+    with open_warehouse(settings.warehouse_path) as warehouse:
+        for provider in ("openai", "openrouter"):
+            for window, reports in (
+                (today, reports_of(provider, snapshots=True)),
+                (days, reports_of(provider, snapshots=False)),
+            ):
+                about = Undertaking(window, settings.landing_path, lambda: settings.now)
+                asyncio.run(extract_all(accounts(settings, provider), reports, about))
+                load_pending(warehouse, settings, provider, [report.name for report in reports])
+        republish(warehouse, settings)

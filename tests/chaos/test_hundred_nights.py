@@ -8,15 +8,14 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
 from chaos.command import Home, home
+from chaos.few_tenants import sandbox_of_few_tenants
 from chaos.growth import Growth, compact, told
 from chaos.nights import CAUGHT_UP, EARLY, FIRST_NIGHT, Nights
 from chaos.report import Line, Report
 from chaos.tables import OF_THE_RUN, tables_of
-from tokenboard_etl.providers.sandbox.server import RunningSandbox
 
 NIGHTS, SEED = 100, 7
 COMPARED_EVERY = 10
@@ -79,13 +78,11 @@ def overgrown(nights: Nights, folder: Path) -> Iterator[str]:
 
 
 @pytest.mark.chaos
-def test_a_hundred_disturbed_nights_come_to_the_same_as_undisturbed_ones(
-    tmp_path: Path, sandbox: RunningSandbox, report: Report
-) -> None:
+def test_a_hundred_disturbed_nights_come_to_the_same_as_undisturbed_ones(tmp_path: Path, report: Report) -> None:
     found, due = list[str](), False
-    with dg.DagsterInstance.ephemeral() as instance:
+    with sandbox_of_few_tenants(FIRST_NIGHT) as sandbox:
         disturbed = Nights(home(tmp_path / "disturbed", sandbox, FIRST_NIGHT), sandbox, NIGHTS, SEED)
-        twin = Nights(home(tmp_path / "undisturbed", sandbox, FIRST_NIGHT), sandbox, NIGHTS, instance=instance)
+        twin = Nights(home(tmp_path / "undisturbed", sandbox, FIRST_NIGHT), sandbox, NIGHTS)
         for number in range(NIGHTS):
             became, _ = disturbed.night(number), twin.night(number)
             due = due or number % COMPARED_EVERY == 0
