@@ -350,6 +350,7 @@ def test_loaded_months_are_rated_anew_after_an_import(imported: Import, warehous
         (b"\xff\xfe\x00binary\x00", "lacks the column|is not a CSV file in UTF-8"),
         (",".join(COLUMNS).encode() + b"\n,\xff\xfe,,,,,,,\n", "is not a CSV file in UTF-8"),
         (",".join(COLUMNS).encode() + b"\na,b,c,d,e,f,g,h,i,j,k\n", "is not a CSV file in UTF-8"),
+        (",".join(COLUMNS).encode() + b",\xed\xa0\xbd\n,Atlas,,,,,,,,\n", "is not a CSV file in UTF-8: see line 1"),
     ],
 )
 def test_a_file_that_is_no_table_of_tenants_is_refused(
