@@ -37,8 +37,10 @@ OF_THE_READS = OF_THE_RUN | {
     *(f"ops.source_days.{column}" for column in ("loads", "first_loaded_at", "last_loaded_at", "settled_at")),
     *("ops.accounts.first_seen", "ops.account_names.seen_from", "ops.told_names.seen_from"),
     *("billing.issue_source_days.sha256", "billing.issues.evidence_sha256"),
+    *("credits.balances.used_delta_usd", "credits.balances.span_days"),
 }
-"""When something was first seen and last read, and the checksums of bodies that tell of other days as well."""
+"""When something was first seen and last read, since when a balance has moved, and the checksums of bodies that tell of
+other days as well."""
 
 
 def unlike(disturbed: Home, twin: Home) -> Iterator[str]:
