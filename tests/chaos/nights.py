@@ -49,7 +49,7 @@ EARLY = {Month(2026, 4): datetime(2026, 5, 2, 6, tzinfo=UTC)}
 """Finance closes April before it has settled, so that May's invoices have corrections."""
 
 _MOMENTS = {
-    REQUESTS: 150,
+    REQUESTS: 50,
     "load_openai_days": 1,
     "load_openrouter_days": 1,
     "models": 1,
