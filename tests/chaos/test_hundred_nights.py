@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from chaos.command import Home, home
@@ -15,6 +18,8 @@ from chaos.growth import compact, told
 from chaos.nights import CAUGHT_UP, EARLY, FIRST_NIGHT, Nights
 from chaos.report import Line, Report
 from chaos.tables import OF_THE_RUN, tables_of
+from test_nights import expected_days
+from tokenboard_etl.periods import Window
 
 NIGHTS, SEED = 100, 7
 COMPARED_EVERY = 10
@@ -83,9 +88,18 @@ def overgrown(twin: Nights, disturbed: Nights, folder: Path) -> Iterator[str]:
         yield f"Dagster's records take {per_run} bytes a run"
 
 
+def reconciled(place: Home) -> dict[tuple[date, str], tuple[Decimal, Decimal]]:
+    """(day, connection) -> (tenants' cost, nobody's cost), as published."""
+    with duckdb.connect(place.published, read_only=True) as connection:
+        rows = connection.execute(
+            "SELECT usage_date, connection_id, allocated_cost_usd, unallocated_cost_usd FROM billing.reconciliation"
+        ).fetchall()
+    return {(day, account): (ours, nobodys) for day, account, ours, nobodys in rows}
+
+
 @pytest.mark.chaos
 def test_a_hundred_disturbed_nights_come_to_the_same_as_undisturbed_ones(tmp_path: Path, report: Report) -> None:
-    found, due = list[str](), False
+    found, due, last_night = list[str](), False, FIRST_NIGHT + timedelta(days=NIGHTS - 1)
     with sandbox_of_few_tenants(FIRST_NIGHT) as sandbox:
         disturbed = Nights(home(tmp_path / "disturbed", sandbox, FIRST_NIGHT), sandbox, NIGHTS, SEED)
         twin = Nights(home(tmp_path / "undisturbed", sandbox, FIRST_NIGHT), sandbox, NIGHTS)
@@ -103,6 +117,8 @@ def test_a_hundred_disturbed_nights_come_to_the_same_as_undisturbed_ones(tmp_pat
     print("disturbed, MB on disk", *told(disturbed.growth), sep="\n")
     print("undisturbed, MB on disk", *told(twin.growth), sep="\n")
     assert found == []
+    days = Window.of_days(FIRST_NIGHT.date() - timedelta(days=5), last_night.date() - timedelta(days=1))
+    assert reconciled(disturbed.place) == expected_days(sandbox.world, days, last_night)
     issued = documents(twin.place)
     assert documents(disturbed.place) == issued
     assert {name.split("/")[1] for name in issued} == set(MONTHS)
