@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import NOW
 from fuzzing.clear import Outcomes, accepted_or_refused, inputs
 from fuzzing.mutations import ANYTHING, as_json, mutated, spoiled
 from tokenboard_etl.connections import Connection, accounts
@@ -39,6 +38,7 @@ from tokenboard_etl.warehouse.load import load_landing
 from tokenboard_etl.warehouse.migrations import migrate
 from tokenboard_etl.warehouse.models import build_models
 
+NOW = datetime(2026, 6, 15, 2, tzinfo=UTC)
 DAYS = Window.of_days(date(2026, 6, 13), date(2026, 6, 14))
 SETTLE_TIME = timedelta(days=4)
 _LONG_LIST = 8

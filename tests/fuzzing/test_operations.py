@@ -96,7 +96,7 @@ FILES = st.one_of(
 )
 
 
-@inputs(5_000)
+@inputs(2_500)
 @given(FILES)
 def test_a_file_is_loaded_row_by_row_and_what_is_not_has_a_reason(
     warehouse: duckdb.DuckDBPyConnection, inbox: Path, outcomes: Outcomes, file: tuple[str, bytes]
