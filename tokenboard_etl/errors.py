@@ -36,11 +36,20 @@ and never holds a key. `retryable` says whether the same call can succeed later 
 
 from __future__ import annotations
 
+import reprlib
 from contextvars import ContextVar
 from typing import ClassVar
 
 answered_as: ContextVar[str | None] = ContextVar("answered_as", default=None)
 """The request id of the newest answer in this task: what is wrong with an answer is told with it."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 80
+
+
+def shown(text: str) -> str:
+    """What somebody gave us, for a message: quoted, printable, and not the whole of a long text."""
+    return _SHORT.repr(text)
 
 
 class TokenboardError(Exception):
