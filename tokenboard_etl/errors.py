@@ -5,6 +5,7 @@
     |-- ConfigurationError          the surroundings are not as they must be
     |   |-- KeyMissing              no key, so there is nothing to read
     |   |-- KeyRefused              a key of the wrong kind, or without the permission
+    |   |-- ClockWrong              this machine's clock is not the provider's by half a day or more
     |   |-- PolicyError             the policy file cannot mean what it says
     |   |-- EncryptionKeyMissing    no key to encrypt or decrypt stored secrets with
     |   `-- EncryptionKeyWrong      none of the given keys encrypted a stored secret
@@ -24,6 +25,7 @@
     |   `-- SecretAltered           a stored secret is not the one that was stored there
     |-- BackupDamaged               a backup lacks a file, or holds one altered
     |-- StorageFailed               the disk is full, or not ours to write
+    |-- RecordsUnavailable          the database Dagster records runs in does not answer: try again
     |-- AlertNotSent                the webhook did not take a message: it is sent again
     |-- CheckFailed                 a blocking check found rows; nothing was published
     |-- ProvisioningPending         a tenant does not have at a provider yet what it is to have
@@ -83,6 +85,10 @@ class KeyRefused(ConfigurationError):
         self.request_id = request_id
         known_as = f" (request id {request_id})" if request_id else ""
         super().__init__(f"{provider} refused the key for {endpoint}: {reason}{known_as}. {advice}")
+
+
+class ClockWrong(ConfigurationError):
+    """What would be read now would be kept as read at another time: the days asked for are the wrong ones."""
 
 
 class PolicyError(ConfigurationError):
@@ -214,6 +220,12 @@ class BackupDamaged(TokenboardError):
 
 class StorageFailed(TokenboardError):
     """The operating system refused a write."""
+
+
+class RecordsUnavailable(TokenboardError):
+    """Dagster's own database, which is not ours to keep, was down or restarted while a run was recorded."""
+
+    retryable = True
 
 
 class AlertNotSent(TokenboardError):
