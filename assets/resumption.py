@@ -14,7 +14,12 @@ _KILLED = (
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELED,
 )
-_WORK = (RANGE_START, RANGE_END, PARTITION)
+NIGHT = "tokenboard/night"
+"""Run tag: the days of a night whose connections were landed by runs of their own, first/last (assets/spreading.py)."""
+
+LANDING_JOB = "land_connection"
+
+_WORK = (RANGE_START, RANGE_END, PARTITION, NIGHT)
 _AT_MOST = 200
 """Runs looked back on; more interruptions in a row begin anew."""
 
@@ -22,10 +27,11 @@ _AT_MOST = 200
 _STEP_FAILED = "STEP_FAILURE"
 
 
-def interrupted_runs(context: dg.AssetExecutionContext, settings: Settings) -> frozenset[str]:
+def interrupted_runs(context: dg.AssetExecutionContext | dg.OpExecutionContext, settings: Settings) -> frozenset[str]:
     """The run itself, and those of the same job and days right before it that were killed or could not land a report.
 
     A run that ended otherwise ends the chain: after a refused load or a failed check the providers are asked anew.
+    A night also goes on from the runs that landed its connections.
     """
     tags = {name: context.run.tags[name] for name in _WORK if name in context.run.tags}
     could_not_land = {
@@ -41,6 +47,10 @@ def interrupted_runs(context: dg.AssetExecutionContext, settings: Settings) -> f
         if not _was_killed(run) and run.run_id not in could_not_land:
             break
         chain.append(run.run_id)
+    night = context.run.tags.get(NIGHT)
+    if night and context.run.job_name != LANDING_JOB:
+        landed = context.instance.get_runs(dg.RunsFilter(job_name=LANDING_JOB, tags={NIGHT: night}))
+        chain += [run.run_id for run in landed]
     return frozenset(chain)
 
 

@@ -27,7 +27,7 @@ from benchmarks.world import Oracle, Size, write_world
 from tokenboard_etl.tenants.csv_import import COLUMNS
 
 ROOT = Path(__file__).parents[1]
-_COMMAND = [sys.executable, "-c", "from tokenboard_etl.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from tokenboard_etl.cli import main; main()"]
 PROJECTS_PER_TENANT = 20
 
 
@@ -77,7 +77,7 @@ def served_world(sizes: Sequence[Size], folder: Path) -> Iterator[World]:
 def prepare_home(world: World, home: Path) -> None:
     """A home in which every organization is connected and every project belongs to a tenant; nothing is read yet."""
     home.mkdir(parents=True)
-    environment = _environment(world, home)
+    environment = environment_of(world, home)
     with (home / "tenants.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -91,13 +91,16 @@ def prepare_home(world: World, home: Path) -> None:
         _run(["connect", "--provider", "openai"], environment, home, size.admin_key)
 
 
-def run_night(world: World, prepared: Path, home: Path) -> Measured:
-    """Reads all of a world in one night, in a copy of a prepared home, and holds the warehouse against the oracle."""
+def run_night(world: World, prepared: Path, home: Path, **more: str) -> Measured:
+    """Reads all of a world in one night, in a copy of a prepared home, and holds the warehouse against the oracle.
+
+    `more` are further variables.
+    """
     shutil.copytree(prepared, home)
     window = ["--from", str(world.sizes[0].dates[0]), "--to", str(world.sizes[0].dates[-1])]
-    watched = watch([*_COMMAND, "nightly", *window], _environment(world, home), home, home / "nightly.log")
+    watched = watch([*COMMAND, "nightly", *window], {**environment_of(world, home), **more}, home, home / "nightly.log")
     exact = is_exact(home / "warehouse.duckdb", world.oracles)
-    return _measured("nightly", world, watched, exact, stages_of(home, watched))
+    return one_line("nightly", world, watched, exact, stages_of(home, watched))
 
 
 def run_floor(world: World, folder: Path) -> Measured:
@@ -110,7 +113,7 @@ def run_floor(world: World, folder: Path) -> Measured:
     watched = watch([sys.executable, "-m", "benchmarks.floor", *arguments], os.environ, ROOT, log)
     found = json.loads(log.read_text())
     total = sum((sum(oracle.cost_usd.values(), Decimal(0)) for oracle in world.oracles), Decimal(0))
-    return _measured("floor", world, watched, (found["rows"], Decimal(found["cost_usd"])) == (world.rows, total))
+    return one_line("floor", world, watched, (found["rows"], Decimal(found["cost_usd"])) == (world.rows, total))
 
 
 def is_exact(warehouse: Path, oracles: Sequence[Oracle]) -> bool:
@@ -136,14 +139,16 @@ def is_exact(warehouse: Path, oracles: Sequence[Oracle]) -> bool:
     return {(name, day): cost for name, day, cost in costs} == expected and set(rows) == counts
 
 
-def _measured(
+def one_line(
     what: str, world: World, watched: Watched, exact: bool, stages: Mapping[str, Stage] | None = None
 ) -> Measured:
+    """A process as one line."""
     figures = round(watched.wall_s, 2), round(watched.cpu_s, 2), watched.peak_rss_mb
     return Measured(what, *figures, world.rows, exact, dict(stages or {}))
 
 
-def _environment(world: World, home: Path) -> dict[str, str]:
+def environment_of(world: World, home: Path) -> dict[str, str]:
+    """What a command in a home of a world is given."""
     return {
         **os.environ,
         "OPENAI_ADMIN_KEY": world.sizes[0].admin_key,
@@ -158,7 +163,7 @@ def _environment(world: World, home: Path) -> dict[str, str]:
 
 def _run(arguments: Sequence[str], environment: Mapping[str, str], home: Path, given: str = "") -> None:
     done = subprocess.run(  # noqa: S603 - our own command
-        [*_COMMAND, *arguments], input=given, env=environment, cwd=home, capture_output=True, text=True, check=False
+        [*COMMAND, *arguments], input=given, env=environment, cwd=home, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise SystemExit(f"{done.stdout}{done.stderr}\ntokenboard {arguments[0]} failed with status {done.returncode}")

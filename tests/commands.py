@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 _FORKS = multiprocessing.get_context("forkserver")
@@ -40,6 +41,13 @@ def tokenboard(
             raise TimeoutError(f"{arguments} hangs")
         out, err = (path.read_bytes().decode() for path in streams[1:])
         return subprocess.CompletedProcess(arguments, process.exitcode, out, err)
+
+
+def forked(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
+    """A process of its own that runs a function of a test module, started."""
+    process = _FORKS.Process(target=target, args=arguments)
+    process.start()
+    return process
 
 
 def _become(arguments: Sequence[str], env: Mapping[str, str], cwd: str, streams: Sequence[str]) -> None:

@@ -18,7 +18,8 @@
     |-- LoadRefused                 the data arrived, and must not replace what we have
     |-- WarehouseError
     |   |-- WarehouseBusy           another process is writing: try again
-    |   `-- SchemaTooNew            the file was written by newer code
+    |   |-- SchemaTooNew            the file was written by newer code
+    |   `-- NotTranslatable         a model says what another engine would not understand
     |-- VaultError
     |   |-- VaultDamaged            the file with the stored secrets is not whole
     |   `-- SecretAltered           a stored secret is not the one that was stored there
@@ -176,6 +177,10 @@ class WarehouseBusy(WarehouseError):
 
 class SchemaTooNew(WarehouseError):
     """Migrations in the file that this version does not know."""
+
+
+class NotTranslatable(WarehouseError):
+    """A model is not in the subset of SQL that every engine understands alike."""
 
 
 class VaultError(TokenboardError):
