@@ -12,6 +12,8 @@ import duckdb
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from assets.publishing import published
+from assets.resources import Surroundings
 from lake.tables import rows_in, rows_of
 from tokenboard_etl.errors import ConfigurationError, WrongUse
 from tokenboard_etl.lake.keeping import input_tables, keep, model_tables
@@ -19,6 +21,7 @@ from tokenboard_etl.lake.on_duckdb import build_on_duckdb
 from tokenboard_etl.lake.stored import KEPT, Edition, Lake
 from tokenboard_etl.periods import Window
 from tokenboard_etl.settings import Settings, load_settings
+from tokenboard_etl.warehouse.connection import open_warehouse
 from tokenboard_etl.warehouse.models import build_models
 
 NOW = datetime(2026, 6, 3, 2, tzinfo=UTC)
@@ -114,6 +117,18 @@ def test_any_file_system_that_fsspec_knows_will_do(
     finally:
         MemoryFileSystem.store.clear()
         MemoryFileSystem.pseudo_dirs[:] = [""]
+
+
+def test_what_a_run_publishes_it_also_keeps_where_a_lake_is_set(tmp_path: Path, lake: Lake) -> None:
+    home = {"TOKENBOARD_HOME": str(tmp_path / "home")}
+    settings = load_settings(**home, TOKENBOARD_LAKE_URL=lake.url)
+    with open_warehouse(settings.warehouse_path) as warehouse:
+        build_models(warehouse, NOW, SETTLE_DAYS)
+    result = published(Surroundings(settings))
+    kept = lake.newest("models")
+    assert (result.metadata["lake"], kept.engine) == (kept.name, "duckdb")
+    assert "lake" not in published(Surroundings(load_settings(**home))).metadata
+    assert lake.newest("models") == kept
 
 
 def test_a_lake_nobody_wrote_to_says_so(lake: Lake) -> None:

@@ -39,6 +39,10 @@ margins:
 budgets:
   - {id: everybody, usd: 1000, from: 2026-01-01}
   - {id: pushed, tenant: "northwind*", usd: 500, thresholds: [1, 50, 100], push: true, from: 2026-01-01}
+categories:
+  - {id: alone, category: video-interview, api_key: key_alone, from: 2026-01-01}
+  - {id: long, category: cv-parsing, over_tokens_per_request: 5000, from: 2026-01-01}
+  - {id: other, category: question-generation, from: 2026-01-01}
 price_overrides:
   - {id: ours, model: "gpt-4o*", token_kind: input, usd_per_million_tokens: 0.15, from: 2026-01-01}
 """
