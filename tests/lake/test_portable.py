@@ -49,3 +49,8 @@ def test_tables_types_and_whole_division_are_sparks() -> None:
         "TOKENBOARD_QUOTIENT((TOKENBOARD_QUOTIENT(a.n, a.k)) * CAST(a.n AS DECIMAL(38, 0)), a.m) AS q "
         "FROM ops__clock AS clock CROSS JOIN billing__charges AS a"
     )
+
+
+def test_a_minus_sign_is_a_subtraction_which_keeps_every_digit_on_spark() -> None:
+    query = "SELECT abs(-(a - b)) AS c, -1 AS d FROM t"
+    assert on_spark(model(query)) == "SELECT GREATEST((0 - ((a - b))), 0 - ((0 - ((a - b))))) AS c, -1 AS d FROM t"

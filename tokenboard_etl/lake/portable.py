@@ -56,19 +56,15 @@ _TYPES = {
 """Spark's name of each type a model may use. It has no integer beyond 64 bits."""
 
 QUOTIENT = "tokenboard_quotient"
+_A, _B = "greatest(a, 0 - a)", "greatest(b, 0 - b)"
+_HIGH, _LOW = f"{_A} DIV 100000000000000000000", f"{_A} % 100000000000000000000"
+_MIDDLE = f"({_HIGH} % {_B} * 10000000000 + {_LOW} DIV 10000000000)"
 CREATE_QUOTIENT = f"""
     CREATE OR REPLACE TEMPORARY FUNCTION {QUOTIENT}(a DECIMAL(38, 0), b DECIMAL(38, 0)) RETURNS DECIMAL(38, 0) RETURN
     CASE WHEN (a < 0) = (b < 0) THEN 1BD ELSE -1BD END * (
-        CAST(abs(a) DIV 100000000000000000000 DIV abs(b) AS DECIMAL(38, 0)) * 100000000000000000000
-        + CAST((
-            abs(a) DIV 100000000000000000000 % abs(b) * 10000000000 + abs(a) % 100000000000000000000 DIV 10000000000
-        ) DIV abs(b) AS DECIMAL(38, 0)) * 10000000000
-        + CAST((
-            (
-                abs(a) DIV 100000000000000000000 % abs(b) * 10000000000
-                + abs(a) % 100000000000000000000 DIV 10000000000
-            ) % abs(b) * 10000000000 + abs(a) % 10000000000
-        ) DIV abs(b) AS DECIMAL(38, 0))
+        CAST({_HIGH} DIV {_B} AS DECIMAL(38, 0)) * 100000000000000000000
+        + CAST({_MIDDLE} DIV {_B} AS DECIMAL(38, 0)) * 10000000000
+        + CAST(({_MIDDLE} % {_B} * 10000000000 + {_A} % 10000000000) DIV {_B} AS DECIMAL(38, 0))
     )
 """
 """DuckDB's `//`. Spark's DIV gives 64 bits and says nothing of what was cut off, so this divides as on paper, in digits
@@ -141,7 +137,10 @@ def _is_known(kind: exp.DataType) -> bool:
 
 
 def _translated(tree: exp.Expr) -> exp.Expr:
-    """The same tree with Spark's tables, types and whole division."""
+    """The same tree with Spark's tables, types and whole division.
+
+    Spark's minus sign, and abs with it, keeps 34 digits of a DECIMAL(38) without a word; subtraction keeps all.
+    """
     made = tree.copy()
     for kind in list(made.find_all(exp.DataType)):
         if kind.this == exp.DataType.Type.INT128:
@@ -154,4 +153,9 @@ def _translated(tree: exp.Expr) -> exp.Expr:
         column.set("db", None)
     for division in reversed(list(made.find_all(exp.IntDiv))):  # the innermost first
         division.replace(exp.func(QUOTIENT, division.this, division.expression))
+    for negated in reversed(list(made.find_all(exp.Neg, exp.Abs))):
+        if not isinstance(negated.this, exp.Literal):
+            zero_less = exp.Sub(this=exp.Literal.number(0), expression=exp.paren(negated.this.copy()))
+            is_abs = isinstance(negated, exp.Abs)
+            negated.replace(exp.func("GREATEST", negated.this, zero_less) if is_abs else exp.paren(zero_less))
     return made
