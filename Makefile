@@ -85,7 +85,7 @@ $(VALIDATOR)/.venv/.ready: $(VALIDATOR)/requirements.lock $(VALIDATOR)/mend.py
 	$(VALIDATOR)/.venv/bin/python $(VALIDATOR)/mend.py
 	@touch $@
 
-# Beside the packages of $(VENV), which it sees too: 400 MB that nothing else needs.
+# Beside the packages of $(VENV), which it sees too: 900 MB that nothing else needs.
 $(SPARK)/.venv/.ready: $(VENV)/.ready $(SPARK)/requirements.lock
 	$(BIN)/python -m venv $(SPARK)/.venv
 	$(SPARK)/.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(SPARK)/requirements.lock

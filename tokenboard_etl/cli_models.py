@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from tokenboard_etl.errors import ConfigurationError
-from tokenboard_etl.settings import Settings, load_settings
+from tokenboard_etl.settings import load_settings
 from tokenboard_etl.terminal import out, plain, show_table, table_of
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 
 def models(
@@ -29,9 +26,11 @@ def models(
         raise ConfigurationError("TOKENBOARD_LAKE_URL is not set: there is no lake to read from and write to.")
     lake = Lake(settings.lake_url)
     if engine == "spark":
-        from tokenboard_etl.lake.on_spark import build_on_spark
+        from tokenboard_etl.lake.on_spark import build_on_spark, spark_session
 
-        made = build_on_spark(lake, _session(settings), settings.lake_lock_path)
+        remote = settings.spark_remote.get_secret_value() if settings.spark_remote else None
+        with spark_session(remote, settings.spark_master) as session:
+            made = build_on_spark(lake, session, settings.lake_lock_path)
     else:
         from tokenboard_etl.lake.on_duckdb import build_on_duckdb
 
@@ -57,10 +56,3 @@ def _lint() -> None:
         table.add_row(*map(plain, (each.model, each.sql, each.why)))
     show_table(table)
     raise typer.Exit(1)
-
-
-def _session(settings: Settings) -> SparkSession:
-    from tokenboard_etl.lake.on_spark import spark_session
-
-    remote = settings.spark_remote
-    return spark_session(remote.get_secret_value() if remote else None, settings.spark_master)

@@ -20,6 +20,7 @@
     |   |-- WarehouseBusy           another process is writing: try again
     |   |-- SchemaTooNew            the file was written by newer code
     |   `-- NotTranslatable         a model says what another engine would not understand
+    |-- EngineFailed                another engine could not build the models
     |-- VaultError
     |   |-- VaultDamaged            the file with the stored secrets is not whole
     |   `-- SecretAltered           a stored secret is not the one that was stored there
@@ -181,6 +182,10 @@ class SchemaTooNew(WarehouseError):
 
 class NotTranslatable(WarehouseError):
     """A model is not in the subset of SQL that every engine understands alike."""
+
+
+class EngineFailed(TokenboardError):
+    """Apache Spark is not there, or could not build a model; the lake is as it was."""
 
 
 class VaultError(TokenboardError):

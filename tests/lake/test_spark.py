@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +15,7 @@ import duckdb
 import pytest
 
 from benchmarks.engines import run_engines
-from benchmarks.nightly import served_world
+from benchmarks.nightly import COMMAND, served_world
 from benchmarks.world import Size
 from lake.tables import rows_in, rows_of
 from lake.world import live_through
@@ -38,10 +41,9 @@ def spark() -> Iterator[Any]:
     """A Spark of two threads in a JVM of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYSPARK_SUBMIT_ARGS", HERE)
-        session = spark_session(None, "local[2]")
-        session.sparkContext.setLogLevel("ERROR")
-        yield session
-        session.stop()
+        with spark_session(None, "local[2]") as session:
+            session.sparkContext.setLogLevel("ERROR")
+            yield session
 
 
 def test_every_model_says_the_same_on_duckdb_and_on_spark(
@@ -79,3 +81,17 @@ def test_the_command_finds_the_oracles_totals_on_both_engines(tmp_path: Path) ->
     with served_world(sizes, tmp_path / "world") as world:
         found = list(run_engines(world, tmp_path, {"SPARK_REMOTE": "local[2]", "PYSPARK_SUBMIT_ARGS": HERE}))
     assert [(each.what, each.exact) for each in found] == [("nightly", True), ("duckdb", True), ("spark", True)]
+
+
+def test_a_spark_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
+    env = {
+        **os.environ,
+        "TOKENBOARD_HOME": str(tmp_path),
+        "TOKENBOARD_LAKE_URL": str(tmp_path / "lake"),
+        "TOKENBOARD_SPARK_MASTER": "nonsense",
+    }
+    command = [*COMMAND, "models", "--engine", "spark"]
+    ended = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 1
+    assert re.search(r"^tokenboard: Apache Spark failed, and nothing was published: .+$", ended.stderr, re.MULTILINE)
+    assert "Traceback" not in ended.stderr

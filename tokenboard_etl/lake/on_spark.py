@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokenboard_etl.errors import ConfigurationError
+from tokenboard_etl.errors import ConfigurationError, EngineFailed
 from tokenboard_etl.lake.keeping import model_tables, partitions_of
 from tokenboard_etl.lake.portable import CREATE_QUOTIENT, on_spark, sql_on_spark, table_on_spark, type_on_spark
 from tokenboard_etl.lake.stored import Edition, Lake
@@ -27,20 +29,32 @@ SETTINGS = {
 """What figures depend on. Everything else (memory, executors, catalogs) is the cluster's own configuration."""
 
 
-def spark_session(remote: str | None, master: str | None) -> SparkSession:
-    """A session on a Spark Connect server or a master; raises ConfigurationError where pyspark or both are missing."""
+@contextmanager
+def spark_session(remote: str | None, master: str | None) -> Iterator[SparkSession]:
+    """A session on a Spark Connect server or a master, stopped afterwards.
+
+    Raises ConfigurationError where pyspark or both are missing, and EngineFailed for what Spark itself cannot do.
+    """
     try:
+        from py4j.protocol import Py4JError
+        from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
     except ImportError:
         raise ConfigurationError("pyspark is not installed; it is the extra `spark` of this package.") from None
     if remote is None and master is None:
         raise ConfigurationError("Neither SPARK_REMOTE nor TOKENBOARD_SPARK_MASTER says where Spark is.")
     builder = SparkSession.builder.appName("tokenboard models")
-    session = (builder.remote(remote) if remote else builder.master(str(master))).getOrCreate()
-    for name, value in SETTINGS.items():
-        session.conf.set(name, value)
-    session.sql(CREATE_QUOTIENT)
-    return session
+    try:
+        session = (builder.remote(remote) if remote else builder.master(str(master))).getOrCreate()
+        try:
+            for name, value in SETTINGS.items():
+                session.conf.set(name, value)
+            session.sql(CREATE_QUOTIENT)
+            yield session
+        finally:
+            session.stop()
+    except (PySparkException, Py4JError) as error:
+        raise EngineFailed(f"Apache Spark failed, and nothing was published: {_first_line(error)}") from error
 
 
 def build_on_spark(lake: Lake, session: SparkSession, lock: Path) -> Edition:
@@ -80,3 +94,7 @@ def _write(result: DataFrame, lake: Lake, edition: Edition, table: str) -> None:
     ]
     writer = result.selectExpr(*columns).write.option("compression", "zstd")
     (writer.partitionBy(*partitions) if partitions else writer).parquet(lake.folder(edition, table))
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
