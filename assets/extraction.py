@@ -14,10 +14,10 @@ import dagster as dg
 from assets.loading import load_pending, raise_failures, read_again_while_moving
 from assets.partitions import daily, days_of_run, window_of
 from assets.resources import Surroundings
-from assets.resumption import interrupted_runs
+from assets.resumption import COULD_NOT_LAND, interrupted_runs
 from assets.tables import asset_key, column_schema
 from tokenboard_etl.connections import accounts, connections
-from tokenboard_etl.errors import StorageFailed
+from tokenboard_etl.errors import StorageFailed, TokenboardError
 from tokenboard_etl.extraction import Failure, Undertaking, extract_all, reports_of
 from tokenboard_etl.landing import Landing
 from tokenboard_etl.periods import Window, utc_day
@@ -76,7 +76,7 @@ def landing_assets(provider: str, *, snapshots: bool) -> dg.AssetsDefinition:
         window = Window.of_days(today, today) if snapshots else window_of(context)
         wanted = [report for report in reports if landing_key(provider, report.name) in context.selected_asset_keys]
         about = Undertaking(
-            window, settings.landing_path, lambda: settings.now, context.run.run_id, interrupted_runs(context, settings)
+            window, settings.landing_path, lambda: settings.now, context.run.run_id, interrupted_runs(context)
         )
         outcomes = asyncio.run(extract_all(accounts(settings, provider), wanted, about))
         for key in keys:
@@ -161,7 +161,11 @@ def raw_assets(provider: str, *, snapshots: bool) -> dg.AssetsDefinition:
             if days and READ_TOGETHER[provider][-1] in wanted:
                 for connection in ours:
                     read_again_while_moving(warehouse, settings, connection, days, context.run.run_id)
-        raise_failures(settings, accounts(settings, provider), wanted)
+        try:
+            raise_failures(settings, accounts(settings, provider), wanted)
+        except TokenboardError:
+            context.instance.add_run_tags(context.run.run_id, {COULD_NOT_LAND: "true"})
+            raise
         for key in dict.fromkeys(wanted.values()):
             loaded = [count for name, counts in rows.items() if wanted[name] == key for count in counts]
             yield dg.MaterializeResult(asset_key=key, metadata={"loads": len(loaded), "rows_loaded": sum(loaded)})

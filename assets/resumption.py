@@ -4,9 +4,6 @@ import dagster as dg
 from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG
 
 from assets.partitions import PARTITION, RANGE_END, RANGE_START
-from tokenboard_etl.connections import accounts
-from tokenboard_etl.landing import failures
-from tokenboard_etl.settings import Settings
 
 _KILLED = (
     dg.DagsterRunStatus.NOT_STARTED,  # recorded, and killed in the moment before it started
@@ -24,19 +21,19 @@ _AT_MOST = 200
 """Runs looked back on; more interruptions in a row begin anew."""
 
 
+COULD_NOT_LAND = "tokenboard/could_not_land"
+"""Run tag: the run ended because a report could not be read. The notes beside the landings go as soon as one is."""
+
 _STEP_FAILED = "STEP_FAILURE"
 
 
-def interrupted_runs(context: dg.AssetExecutionContext | dg.OpExecutionContext, settings: Settings) -> frozenset[str]:
+def interrupted_runs(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> frozenset[str]:
     """The run itself, and those of the same job and days right before it that were killed or could not land a report.
 
     A run that ended otherwise ends the chain: after a refused load or a failed check the providers are asked anew.
     A night also goes on from the runs that landed its connections.
     """
     tags = {name: context.run.tags[name] for name in _WORK if name in context.run.tags}
-    could_not_land = {
-        note.run for note in failures(settings.landing_path, [each.connection_id for each in accounts(settings)])
-    }
     chain = [context.run.run_id]
     for record in context.instance.get_run_records(
         dg.RunsFilter(job_name=context.run.job_name, tags=tags), limit=_AT_MOST
@@ -44,7 +41,7 @@ def interrupted_runs(context: dg.AssetExecutionContext | dg.OpExecutionContext, 
         run = record.dagster_run
         if run.run_id == context.run.run_id:
             continue
-        if not _was_killed(run) and run.run_id not in could_not_land:
+        if not _was_killed(run) and COULD_NOT_LAND not in run.tags:
             break
         chain.append(run.run_id)
     night = context.run.tags.get(NIGHT)

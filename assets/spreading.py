@@ -14,7 +14,7 @@ from assets.automation import UNDER_WAY, nightly
 from assets.extraction import landed_of
 from assets.partitions import PARTITION, range_tags
 from assets.resources import Surroundings
-from assets.resumption import LANDING_JOB, NIGHT, interrupted_runs
+from assets.resumption import COULD_NOT_LAND, LANDING_JOB, NIGHT, interrupted_runs
 from tokenboard_etl.connections import accounts
 from tokenboard_etl.errors import WrongUse
 from tokenboard_etl.extraction import Failure, Undertaking, extract_all, reports_of
@@ -35,13 +35,14 @@ def land_reports(context: dg.OpExecutionContext, surroundings: dg.ResourceParam[
     today = utc_day(settings.now)
     night = context.run.tags.get(NIGHT)
     days = _window_of(night) if night else lookback_window(today, settings.lookback_days)
-    continues, outcomes = interrupted_runs(context, settings), []
+    continues, outcomes = interrupted_runs(context), []
     for snapshots, window in ((True, Window.of_days(today, today)), (False, days)):
         about = Undertaking(window, settings.landing_path, lambda: settings.now, context.run.run_id, continues)
         outcomes += asyncio.run(extract_all([connection], reports_of(connection.provider, snapshots=snapshots), about))
     failed = [each.error for each in outcomes if isinstance(each, Failure)]
     context.add_output_metadata({**landed_of(outcomes), "window": str(days)})
     if failed:
+        context.instance.add_run_tags(context.run.run_id, {COULD_NOT_LAND: "true"})
         raise failed[0]
 
 

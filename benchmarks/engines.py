@@ -1,6 +1,7 @@
 """The same models over the same lake on each engine: how long, how large, and whether each is exact.
 
-python -m benchmarks.engines [--organizations N] [--projects P] [--days D] [--line-items L] [--seed S] [--spark MASTER]
+python -m benchmarks.engines [--size NAME] [--spark MASTER], in the environment of `make spark`; no part of `make bench`,
+which has no Spark.
 """
 
 from __future__ import annotations
@@ -11,24 +12,21 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 
-from benchmarks.nightly import (
-    COMMAND,
-    Measured,
-    World,
-    environment_of,
-    is_exact,
-    one_line,
-    prepare_home,
-    run_night,
-    served_world,
-)
+from benchmarks.home import COMMAND, environment, prepare_home
+from benchmarks.measured import Measured
 from benchmarks.process import watch
-from benchmarks.world import Oracle, Size
+from benchmarks.serving import World, served_world
+from benchmarks.sizes import NAMES, organizations
+from benchmarks.systems import held_against, run_night
+from benchmarks.world import Oracle
 from tokenboard_etl.lake.stored import Lake
+
+ENGINES = ("duckdb", "spark")
 
 
 def run_engines(world: World, folder: Path, spark: Mapping[str, str]) -> Iterator[Measured]:
@@ -36,38 +34,34 @@ def run_engines(world: World, folder: Path, spark: Mapping[str, str]) -> Iterato
     home, lake = folder / "home", Lake(str(folder / "lake"))
     prepare_home(world, folder / "prepared")
     yield run_night(world, folder / "prepared", home, TOKENBOARD_LAKE_URL=lake.url)
-    for engine in ("duckdb", "spark"):
-        environment = {**environment_of(world, home), **spark, "TOKENBOARD_LAKE_URL": lake.url}
-        watched = watch([*COMMAND, "models", "--engine", engine], environment, home, folder / f"{engine}.log")
-        yield one_line(engine, world, watched, lake_is_exact(lake, engine, folder, world.oracles))
+    for engine in ENGINES:
+        told = {**environment(world, home), **spark, "TOKENBOARD_LAKE_URL": lake.url}
+        watched = watch([*COMMAND, "models", "--engine", engine], told, home, folder / f"{engine}.log")
+        exact, off_usd = lake_held_against(lake, folder / f"{engine}.duckdb", world.oracles)
+        of_it = lake.newest("models").engine == engine
+        yield Measured.of(engine, watched, world.rows, exact and of_it, off_usd)
 
 
-def lake_is_exact(lake: Lake, engine: str, folder: Path, oracles: Sequence[Oracle]) -> bool:
-    """Whether the lake's newest models are of this engine and what was served, to the last digit."""
+def lake_held_against(lake: Lake, copy: Path, oracles: Sequence[Oracle]) -> tuple[bool, Decimal]:
+    """The lake's newest models, put into a DuckDB file and held against the oracle as a warehouse is."""
     models, inputs = lake.newest("models"), lake.newest("inputs")
-    with duckdb.connect(folder / f"{engine}.duckdb") as connection:
-        for edition, table in (
-            (models, "billing.charges"),
-            (models, "usage.completions"),
-            (inputs, "raw.openai_costs"),
-        ):
+    read = ((models, "billing.charges"), (models, "usage.completions"), (inputs, "raw.openai_costs"))
+    with duckdb.connect(copy) as connection:
+        for edition, table in read:
             connection.execute(f"CREATE SCHEMA {table.partition('.')[0]}")
             files = f"{lake.folder(edition, table)}/**/*.parquet"
             connection.execute(f"CREATE TABLE {table} AS FROM read_parquet('{files}', hive_partitioning = false)")
-    return models.engine == engine and is_exact(folder / f"{engine}.duckdb", oracles)
+    return held_against(copy, oracles)
 
 
 def main() -> None:
-    """Prints each process as a line of JSON, and the lake's size."""
+    """Prints each process as a line of JSON, and the megabytes of the lake and the warehouse."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("organizations", 2), ("projects", 2000), ("days", 31), ("line-items", 30), ("seed", 0)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--spark", default="local[2]")
+    parser.add_argument("--size", choices=NAMES, default="large")
+    parser.add_argument("--spark", metavar="MASTER", default="local[2]")
     given = parser.parse_args()
-    shape = given.projects, given.line_items, given.days, given.seed
-    sizes = [Size(*shape, organization=number) for number in range(given.organizations)]
     exact = True
-    with tempfile.TemporaryDirectory() as name, served_world(sizes, Path(name) / "world") as world:
+    with tempfile.TemporaryDirectory() as name, served_world(organizations(given.size), Path(name) / "world") as world:
         for each in run_engines(world, Path(name), {"TOKENBOARD_SPARK_MASTER": given.spark}):
             exact &= each.exact
             print(json.dumps(asdict(each), default=str), flush=True)  # noqa: T201 - the result
@@ -77,7 +71,9 @@ def main() -> None:
 
 
 def _bytes(path: Path) -> int:
-    files = path.rglob("*.parquet") if path.is_dir() else [path]
+    """Of a file, or of the newest edition below a folder."""
+    newest = max(path.glob("*/"), default=path) if path.is_dir() else path
+    files = newest.rglob("*.parquet") if newest.is_dir() else [newest]
     return sum(file.stat().st_size for file in files)
 
 

@@ -1,24 +1,33 @@
 """Serves a world's files over HTTP/1.1: only what a nightly asks, straight from the disk, so that it is never the
 bottleneck. `python -m benchmarks.server FOLDER` prints its port and serves until it is stopped.
 
-FOLDER has a folder per organization, which is found by the admin key it is asked with.
+FOLDER has a folder per organization, which is found by the admin key it is asked with. With `--page-s` and
+`--refuse-every` it is a slow provider (manners.py), which has lists of every project's keys too; GET /counted says how
+it was treated.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
-import sys
+import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from benchmarks.manners import RETRY_AFTER_S, Manners
 from benchmarks.world import ORACLE, Size
 
 KEY_HASH = "0" * 64
 PROJECTS_PER_PAGE = 100
 REPORTS = {"/v1/organization/costs": "costs", "/v1/organization/usage/completions": "completions"}
+_TOO_MANY = {"error": {"message": "Rate limit reached.", "type": "requests"}}
+_NO_SUCH_PATH = {"error": {"message": "no such path here"}}
+_NOTHING = b'{"object":"list","data":[],"has_more":false}'
+_OF_PROJECT = re.compile(r"/v1/organization/projects/\w+/(service_accounts|api_keys|spend_limit)")
+_NO_LIMIT = {"error": {"message": "This project has no spend limit.", "type": "invalid_request_error"}}
 Query = dict[str, list[str]]
 
 
@@ -36,7 +45,7 @@ class Organization:
         if path == "/v1/organization/projects":
             return [_json(self._projects_page(query))]
         if path == "/v1/organization/admin_api_keys":
-            return [_json({"object": "list", "data": [], "has_more": False})]
+            return [_NOTHING]
         return None
 
     def _buckets(self, report: str, query: Query) -> list[bytes | Path]:
@@ -96,39 +105,62 @@ def _json(content: Any) -> bytes:
     return json.dumps(content).encode()
 
 
-async def _serve(
-    organizations: dict[str, Organization], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
-    """One connection, one request after the other."""
-    try:
-        while True:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            line, *lines = head.split("\r\n")
-            headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
-            body = await reader.readexactly(int(headers.get("content-length", "0")))
-            address = urlsplit(line.split(" ")[1])
-            asked = organizations.get(headers.get("authorization", "").removeprefix("Bearer "))
-            parts = asked.answer(address.path, parse_qs(address.query)) if asked else _router(address.path, body)
-            status = "404 Not Found" if parts is None else "200 OK"
-            shown = parts if parts is not None else [_json({"error": {"message": "no such path here"}})]
-            size = sum(part.stat().st_size if isinstance(part, Path) else len(part) for part in shown)
-            writer.write(f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n".encode())
-            writer.write(f"Content-Length: {size}\r\n\r\n".encode())
-            for part in shown:
-                writer.write(part.read_bytes() if isinstance(part, Path) else part)
-                await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
+class Server:
+    """All organizations and the small OpenRouter account, under the same manners."""
+
+    def __init__(self, organizations: dict[str, Organization], manners: Manners) -> None:
+        self._organizations, self._manners = organizations, manners
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, one request after the other."""
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                line, *lines = head.split("\r\n")
+                headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
+                body = await reader.readexactly(int(headers.get("content-length", "0")))
+                key, target = headers.get("authorization", "").removeprefix("Bearer "), line.split(" ")[1]
+                if target == "/counted":
+                    await _write(writer, "200 OK", [_json(self._manners.counted())])
+                    continue
+                async with self._manners.turn((key, target, body)) as is_answered:
+                    refusal = f"429 Too Many Requests\r\nRetry-After: {RETRY_AFTER_S}", [_json(_TOO_MANY)]
+                    await _write(writer, *(self._answer(key, target, body) if is_answered else refusal))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    def _answer(self, key: str, target: str, body: bytes) -> tuple[str, list[bytes | Path]]:
+        address, asked = urlsplit(target), self._organizations.get(key)
+        of_project = _OF_PROJECT.fullmatch(address.path) if self._manners.page_s else None
+        if of_project:
+            return ("404 Not Found", [_json(_NO_LIMIT)]) if of_project[1] == "spend_limit" else ("200 OK", [_NOTHING])
+        parts = asked.answer(address.path, parse_qs(address.query)) if asked else _router(address.path, body)
+        return ("200 OK", parts) if parts is not None else ("404 Not Found", [_json(_NO_SUCH_PATH)])
 
 
-async def main(folder: Path) -> None:
+async def _write(writer: asyncio.StreamWriter, status: str, parts: list[bytes | Path]) -> None:
+    size = sum(part.stat().st_size if isinstance(part, Path) else len(part) for part in parts)
+    writer.write(f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n".encode())
+    writer.write(f"Content-Length: {size}\r\n\r\n".encode())
+    for part in parts:
+        writer.write(part.read_bytes() if isinstance(part, Path) else part)
+        await writer.drain()
+
+
+async def main() -> None:
     """Serves until cancelled."""
-    found = [Organization(oracle.parent) for oracle in folder.glob(f"*/{ORACLE}")]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--page-s", type=float, default=0.0)
+    parser.add_argument("--refuse-every", type=int, default=0)
+    given = parser.parse_args()
+    found = [Organization(oracle.parent) for oracle in given.folder.glob(f"*/{ORACLE}")]
     organizations = {each.size.admin_key: each for each in found}
-    server = await asyncio.start_server(lambda reader, writer: _serve(organizations, reader, writer), "127.0.0.1", 0)
+    ours = Server(organizations, Manners(given.page_s, given.refuse_every))
+    server = await asyncio.start_server(ours.serve, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the port, for whoever started it
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    asyncio.run(main())

@@ -9,47 +9,40 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 
+from benchmarks.measured import Stage
 from benchmarks.process import Watched, watch
 
 STAGES = {
     "land": "land", "load": "load", "policy": "model", "ops": "model", "models": "model", "identities": "check",
-    "billing": "check", "published": "publish", "reports": "report",
+    "billing": "check", "close": "close", "published": "publish", "reports": "report",
 }  # fmt: skip
 """The first word of a step's name, and its stage."""
 
 _OURS = "import tokenboard_etl.cli, tokenboard_etl.closing, tokenboard_etl.extraction, tokenboard_etl.warehouse.load"
 
 
-@dataclass
-class Stage:
-    """`rss_mb` is the most that was held meanwhile."""
-
-    wall_s: float = 0.0
-    cpu_s: float = 0.0
-    rss_mb: int = 0
-
-    def add(self, watched: Watched, start: float, end: float) -> None:
-        self.wall_s += end - start
-        self.cpu_s += watched.cpu_between(start, end)
-        self.rss_mb = max(self.rss_mb, watched.rss_between(start, end))
-
-
 def stages_of(home: Path, watched: Watched) -> dict[str, Stage]:
     """The stages of the newest run recorded under a home, and `dagster`: all of the process that is none of them."""
-    found: dict[str, Stage] = {}
-    for step, (start, end) in _work_of_steps(home / "dagster").items():
-        found.setdefault(STAGES[step.partition("_")[0]], Stage()).add(watched, start, end)
-    rest = Stage(watched.wall_s, watched.cpu_s, watched.rss_between(watched.began, watched.ended))
-    for stage in found.values():
-        rest.wall_s, rest.cpu_s = rest.wall_s - stage.wall_s, rest.cpu_s - stage.cpu_s
-    own = _own_start(home)
-    rest.wall_s, rest.cpu_s = rest.wall_s - own.wall_s, rest.cpu_s - own.cpu_s
-    return {"start": own, **found, "dagster": rest}
+    found = {"start": _own_start(home)}
+    worked = work_of_steps(home / "dagster")
+    for step in sorted(worked, key=lambda each: list(STAGES).index(each.partition("_")[0])):
+        start, end = worked[step]
+        stage, before = STAGES[step.partition("_")[0]], found.get(STAGES[step.partition("_")[0]], Stage(0, 0, 0))
+        found[stage] = Stage(
+            before.wall_s + end - start,
+            (before.cpu_s or 0) + watched.cpu_between(start, end),
+            max(before.rss_mb or 0, watched.rss_between(start, end)),
+        )
+    rest = Stage(
+        watched.wall_s - sum(stage.wall_s for stage in found.values()),
+        watched.cpu_s - sum(stage.cpu_s or 0 for stage in found.values()),
+        watched.rss_between(watched.began, watched.ended),
+    )
+    return {**found, "dagster": rest}
 
 
 def _own_start(home: Path) -> Stage:
@@ -59,7 +52,8 @@ def _own_start(home: Path) -> Stage:
     return Stage(watched.wall_s, watched.cpu_s, watched.peak_rss_mb)
 
 
-def _work_of_steps(dagster_home: Path) -> Mapping[str, tuple[float, float]]:
+def work_of_steps(dagster_home: Path) -> Mapping[str, tuple[float, float]]:
+    """From when until when (Unix time) each step of the newest run worked."""
     with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
         run = instance.get_run_records(limit=1)[0].dagster_run.run_id
         began, handed_over = dict[str, float](), dict[str, float]()

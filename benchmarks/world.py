@@ -23,7 +23,8 @@ USAGE_SHARE = 5
 class Size:
     """One organization: `projects` x `line_items` cost rows on each of `days`, from `first_day` on.
 
-    `organization` tells it from the others of a world; no two share a project.
+    `organization` tells it from the others of a world; no two share a project. With `spending_days` there are rows on
+    the first so many days alone.
     """
 
     projects: int
@@ -32,6 +33,7 @@ class Size:
     seed: int = 0
     first_day: str = "2026-05-01"
     organization: int = 0
+    spending_days: int | None = None
 
     @property
     def dates(self) -> list[date]:
@@ -67,11 +69,12 @@ def write_world(size: Size, folder: Path) -> Oracle:
     """Writes a file per report and day, each one whole bucket, and the oracle."""
     folder.mkdir(parents=True, exist_ok=True)
     cost_usd, tokens, written = dict[date, Decimal](), 0, 0
-    usage_items = max(1, size.line_items // USAGE_SHARE)
+    usage_items, spending = -(-size.line_items // USAGE_SHARE), size.dates[: size.spending_days]
     for day in size.dates:
+        projects = size.projects if day in spending else 0
         draw = random.Random(f"{size.seed} {size.organization} {day}")  # noqa: S311 - the same bytes for the same seed
-        costs, attodollars = _costs(size, draw)
-        usage, used = _usage(size, usage_items, draw)
+        costs, attodollars = _costs(size, projects, draw)
+        usage, used = _usage(size, projects, usage_items, draw)
         total = _decimal(attodollars)
         cost_usd[day], tokens = total, tokens + used
         control = f'{{"object":"organization.costs.result","amount":{{"value":"{total}","currency":"usd"}}}}'
@@ -79,17 +82,16 @@ def write_world(size: Size, folder: Path) -> Oracle:
             content = _bucket(day, rows)
             (folder / f"{report}-{day}.json").write_bytes(content)
             written += len(content)
-    oracle = Oracle(
-        size.projects * size.line_items * size.days, size.projects * usage_items * size.days, tokens, cost_usd, written
-    )
+    spent = size.projects * len(spending)
+    oracle = Oracle(spent * size.line_items, spent * usage_items, tokens, cost_usd, written)
     shown = {**asdict(oracle), "cost_usd": {str(day): str(cost) for day, cost in cost_usd.items()}}
     (folder / ORACLE).write_text(json.dumps({"size": asdict(size), **shown}, indent=1))
     return oracle
 
 
-def _costs(size: Size, draw: random.Random) -> tuple[list[str], int]:
+def _costs(size: Size, projects: int, draw: random.Random) -> tuple[list[str], int]:
     rows, total = list[str](), 0
-    for name in map(size.project, range(size.projects)):
+    for name in map(size.project, range(projects)):
         for item in range(size.line_items):
             if item % 10 == 9:  # a number with few digits, as older answers have it
                 amount = draw.getrandbits(22) * 10**12
@@ -106,9 +108,9 @@ def _costs(size: Size, draw: random.Random) -> tuple[list[str], int]:
     return rows, total
 
 
-def _usage(size: Size, models: int, draw: random.Random) -> tuple[list[str], int]:
+def _usage(size: Size, projects: int, models: int, draw: random.Random) -> tuple[list[str], int]:
     rows, total = list[str](), 0
-    for name in map(size.project, range(size.projects)):
+    for name in map(size.project, range(projects)):
         for model in range(models):
             given, cached, made = draw.getrandbits(24), draw.getrandbits(20), draw.getrandbits(20)
             total += given + cached + made

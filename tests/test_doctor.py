@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tokenboard_etl.findings import Level
 from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.settings import Settings, load_settings
+from tokenboard_etl.tenants.key_ring import KeyRing
+from tokenboard_etl.tenants.vault import change_vault
 
 DAYS = Window(date(2026, 6, 10), date(2026, 6, 15))
 
@@ -44,6 +47,29 @@ def test_a_key_of_the_wrong_kind_is_an_error_with_advice(sandbox: RunningSandbox
     level, what = told(load_settings(**given, TOKENBOARD_HOME=str(tmp_path)))["openai"]
     assert level == "error"
     assert "admin key" in what
+
+
+def test_a_home_that_others_get_at_is_told(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    key = bytes(32)
+    settings = load_settings(TOKENBOARD_HOME=str(home), TOKENBOARD_ENCRYPTION_KEY=base64.b64encode(key).decode())
+
+    def found() -> list[tuple[str, str]]:
+        return [(each.level.name, each.what) for each in examine(settings) if each.about == "files"]
+
+    settings.operations_inbox_path.mkdir(parents=True)
+    with change_vault(settings.vault_path, KeyRing([key])):
+        home.chmod(0o755)
+    settings.warehouse_path.touch(0o600)
+    assert found() == []
+    settings.warehouse_path.chmod(0o644)
+    [(level, what)] = found()
+    assert (level, f"chmod o-x {home}" in what) == ("warning", True)
+    home.chmod(0o750)
+    assert found() == []
+    settings.vault_path.chmod(0o640)
+    settings.operations_inbox_path.chmod(0o777)
+    assert [level for level, _ in found()] == ["error", "error"]
 
 
 def test_missing_days_count_down_to_the_day_they_are_lost(sandbox: RunningSandbox, settings: Settings) -> None:

@@ -95,10 +95,15 @@ def test_every_variable_that_is_named_exists() -> None:
         assert name in known, name
 
 
-def test_every_path_and_link_exists() -> None:
-    for link in re.findall(r"\]\(([^)#:]+)\)", PAGE):
-        assert (ROOT / "docs" / link).exists(), link
-    for path in re.findall(r"`(tokenboard_etl/[\w/.]+)`", PAGE):
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("*/*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_path_and_link_exists(page: Path) -> None:
+    text = page.read_text()
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (page.parent / link).exists(), link
+    for path in re.findall(r"`((?:tokenboard_etl|assets|tests|deploy|docs|benchmarks)/[\w/.]+)`", text):
         assert (ROOT / path).exists(), path
 
 

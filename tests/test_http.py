@@ -21,6 +21,7 @@ from tokenboard_etl.errors import (
     AnswerTooLarge,
     ConfigurationError,
     KeyRefused,
+    MalformedAnswer,
     ProviderError,
     ProviderRejected,
     ProviderUnavailable,
@@ -158,6 +159,15 @@ def test_a_body_larger_than_allowed_is_refused_once_and_not_repeated(
     server = serve(reply(200, b'{"data":[]}'))
     sent = send(server.base_url, replace(COSTS, max_bytes=allowed))
     assert isinstance(sent.outcome, Answer if fits else AnswerTooLarge)
+    assert (len(server.asked), sent.waits) == (1, [])
+
+
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_a_bomb_is_not_unpacked_whatever_its_status(serve: Serve, status: int) -> None:
+    server = serve(reply(status, gzip.compress(bytes(100_000)), Content_Encoding="gzip"))
+    sent = send(server.base_url, COSTS, largest_bytes=99_999)
+    assert isinstance(sent.outcome, MalformedAnswer)
+    assert "GET /organization/costs" in str(sent.outcome)
     assert (len(server.asked), sent.waits) == (1, [])
 
 

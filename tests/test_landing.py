@@ -554,6 +554,10 @@ def test_an_answer_that_cannot_be_understood_is_set_aside_and_the_message_names_
     assert aside.name.endswith(".rejected")
     assert str(aside) in str(raised.value)
     assert (aside / "page-00001.json.zst").exists()
+    landed_as = [json.loads(line).get("request_id") for line in (aside / "rejected.jsonl").read_text().splitlines()]
+    assert raised.value.request_id is not None
+    assert raised.value.request_id in landed_as
+    assert f"(request id {raised.value.request_id})" in str(raised.value)
 
 
 def test_after_an_answer_that_could_not_be_understood_the_next_try_asks_again(

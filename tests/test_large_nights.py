@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from benchmarks.nightly import compare, prepare_home, run_night, served_world, verdict
+from benchmarks import comparison
+from benchmarks.home import prepare_home
+from benchmarks.serving import served_world
+from benchmarks.systems import FLOOR, NIGHTLY, compare, run_night
 from benchmarks.world import Size
 
 
@@ -31,9 +35,12 @@ def test_memory_does_not_follow_the_number_of_pages(tmp_path: Path) -> None:
 def test_two_organizations_in_one_home_are_each_exact_and_so_is_the_floor(tmp_path: Path) -> None:
     sizes = [Size(projects=40, line_items=10, days=5, organization=number) for number in range(2)]
     with served_world(sizes, tmp_path / "world") as world:
-        measured = list(compare(world, tmp_path, repeats=1))
+        measured = list(compare(world, tmp_path, 1, [FLOOR, NIGHTLY]))
     assert [(each.what, each.exact) for each in measured] == [("floor", True), ("nightly", True)]
     night = measured[-1]
     assert set(night.stages) == {"start", "land", "load", "model", "check", "publish", "report", "dagster"}
     assert sum(stage.wall_s for stage in night.stages.values()) == pytest.approx(night.wall_s, abs=0.01)
-    assert verdict(measured)["ratio_wall_s"] > 1
+    result = {"tiny": {"tenants": 80, "rows": world.rows, "runs": [asdict(each) for each in measured]}}
+    assert comparison.exact(result)
+    assert comparison.ratios(result)["tiny: nightly without Dagster / floor, wall"] > 1
+    assert all(len(row) == len(table.columns) for table in comparison.tables(result) for row in table.rows)

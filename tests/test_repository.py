@@ -24,6 +24,7 @@ README = (ROOT / "README.md").read_text()
         ("requirements.lock", 80),
         ("tests/reading/validator/requirements.lock", 30),
         ("tests/lake/spark/requirements.lock", 10),
+        ("benchmarks/peers/requirements.lock", 30),
     ],
 )
 def test_the_lock_pins_and_hashes_everything_and_names_no_host(lock: str, at_least: int) -> None:
@@ -79,6 +80,15 @@ def test_the_linter_refuses_dagster_in_the_library_and_allows_it_in_assets() -> 
             check=False,
         )
         assert ("TID251" in result.stdout) is refused, result.stdout
+
+
+def test_the_code_unpickles_and_evaluates_nothing_and_starts_no_shell() -> None:
+    """Pickle, marshal, eval, exec, YAML with tags, a shell, HTML that is not escaped: no comment excuses one."""
+    ruff = Path(__import__("sys").executable).parent / "ruff"
+    rules = "S102,S301,S302,S307,S506,S602,S604,S605,S701"
+    told = [ruff, "check", "--isolated", "--ignore-noqa", "--select", rules, "tokenboard_etl", "assets"]
+    result = subprocess.run(told, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert result.returncode == 0, result.stdout
 
 
 def test_httpx_has_one_importer() -> None:

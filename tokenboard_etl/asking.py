@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tokenboard_etl.errors import ProviderRejected
-from tokenboard_etl.extraction import parse
+from tokenboard_etl.extraction.bodies import parse
 from tokenboard_etl.http import Client
 from tokenboard_etl.providers.wire import Fetch, Request
 

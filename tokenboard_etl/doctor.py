@@ -7,6 +7,7 @@ missing, because nobody has fetched them yet.
 from __future__ import annotations
 
 import asyncio
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -101,8 +102,25 @@ def examine(settings: Settings) -> list[Finding]:
     except ConfigurationError as error:
         return [Finding(Level.error, "connections", str(error))]
     read = [connection for connection in known if connection.mode == "organization"]
-    found = [*_keys(known, settings), *_failures(settings, known), *_freshness(settings, read), *inspect(settings)]
+    of_providers = [*_keys(known, settings), *_failures(settings, known), *_freshness(settings, read)]
+    found = [*of_providers, *inspect(settings), *_modes(settings)]
     return sorted(found, key=lambda finding: finding.level)
+
+
+def _modes(settings: Settings) -> Iterator[Finding]:
+    """Who else on this machine gets at the home; nothing where it is its owner's alone."""
+    home, vault, warehouse = settings.home, settings.vault_path, settings.warehouse_path
+    for writable in (home, *settings.home.glob("inbox/*"), settings.reports_path, settings.landing_path):
+        if writable.exists() and writable.stat().st_mode & stat.S_IWOTH:
+            yield Finding(Level.error, "files", f"every user of this machine can write into {writable}: chmod o-w it.")
+    if vault.exists() and vault.stat().st_mode & 0o077:
+        yield Finding(Level.error, "files", f"others can open {vault}: chmod 600 it. Its keys are encrypted there.")
+    if warehouse.exists() and home.stat().st_mode & stat.S_IXOTH and warehouse.stat().st_mode & stat.S_IROTH:
+        advice = f"chmod o-x {home}, or run everything with umask 077"
+        what = (
+            "every user of this machine can read all tenants' figures, our costs and margins, and what providers said"
+        )
+        yield Finding(Level.warning, "files", f"{what}: {advice}.")
 
 
 def _keys(known: Sequence[Connection], settings: Settings) -> Iterator[Finding]:

@@ -38,7 +38,11 @@ and never holds a key. `retryable` says whether the same call can succeed later 
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import ClassVar
+
+answered_as: ContextVar[str | None] = ContextVar("answered_as", default=None)
+"""The request id of the newest answer in this task: what is wrong with an answer is told with it."""
 
 
 class TokenboardError(Exception):
@@ -90,6 +94,7 @@ class ProviderError(TokenboardError):
     """Facts of one exchange. `endpoint` is method and path, `detail` says what happened."""
 
     advice: ClassVar[str] = ""
+    is_about_an_answer: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -102,6 +107,7 @@ class ProviderError(TokenboardError):
         request_id: str | None = None,
         advice: str | None = None,
     ) -> None:
+        request_id = request_id or (answered_as.get() if self.is_about_an_answer else None)
         self.provider, self.endpoint, self.detail = provider, endpoint, detail
         self.status, self.param, self.request_id = status, param, request_id
         known_as = f" (request id {request_id})" if request_id else ""
@@ -151,10 +157,13 @@ class AnswerTooLarge(ProviderError):
 class MalformedAnswer(ProviderError):
     """The body does not follow the contract; `detail` holds the JSON path, the advice names the landed file."""
 
+    is_about_an_answer = True
+
 
 class PaginationStalled(ProviderError):
     """A cursor that repeats, is missing, or a walk longer than any real answer."""
 
+    is_about_an_answer = True
     advice = "The report would be incomplete, so nothing of it was loaded; report this with the landed pages."
 
 

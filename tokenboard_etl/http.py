@@ -32,10 +32,12 @@ from tenacity import (
 from tokenboard_etl.errors import (
     AlertNotSent,
     AnswerTooLarge,
+    MalformedAnswer,
     ProviderError,
     ProviderRejected,
     ProviderUnavailable,
     TokenboardError,
+    answered_as,
 )
 from tokenboard_etl.providers.wire import Request, encode
 from tokenboard_etl.verdicts import judge, request_id_in
@@ -47,6 +49,9 @@ MAX_ATTEMPTS = 8
 MAX_SECONDS_PER_REQUEST = 300
 MAX_RETRY_AFTER_S = 120
 CONCURRENT_REQUESTS = 4
+LARGEST_BYTES = 512 * 1024 * 1024
+"""No answer is larger, unpacked: a day's costs of 5,000 projects with 40 line items each are 45 MB, and cannot be asked
+for in parts."""
 TIMEOUT = httpx.Timeout(60, connect=10)
 _WEBHOOK_TIMEOUT = 10
 """Seconds: Dagster gives a sensor one minute in all."""
@@ -79,8 +84,9 @@ class Client:
         slots: asyncio.Semaphore | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         budget_s: float = MAX_SECONDS_PER_REQUEST,
+        largest_bytes: int = LARGEST_BYTES,
     ) -> None:
-        self._sleep, self._budget_s = sleep, budget_s
+        self._sleep, self._budget_s, self._largest_bytes = sleep, budget_s, largest_bytes
         self._slots = slots or asyncio.Semaphore(CONCURRENT_REQUESTS)
         self._http = httpx.AsyncClient(
             base_url=base_url + "/",
@@ -105,6 +111,12 @@ class Client:
 
     async def send(self, request: Request) -> Answer:
         """One 2xx answer, or an error of the tree in errors.py."""
+        answered_as.set(None)
+        answer = await self._send(request)
+        answered_as.set(answer.request_id)
+        return answer
+
+    async def _send(self, request: Request) -> Answer:
         if not request.repeatable:
             return await self._send_once(request)
         attempts = AsyncRetrying(
@@ -131,7 +143,7 @@ class Client:
                     headers=None if request.body is None else {"Content-Type": "application/json"},
                 ) as response,
             ):
-                body = await _body(request, response)
+                body = await _body(request, response, self._largest_bytes)
         except (httpx.TimeoutException, TimeoutError):
             raise ProviderUnavailable(request.provider, request.endpoint, "no answer in time") from None
         except httpx.ConnectError as error:
@@ -181,12 +193,20 @@ def post_json(url: SecretStr, body: object) -> None:
         raise AlertNotSent(f"{asked} said HTTP {status}. It is told again; check the address.")
 
 
-async def _body(request: Request, response: httpx.Response) -> bytes:
-    """The whole body; one over the request's limit is not read to its end."""
+async def _body(request: Request, response: httpx.Response, largest_bytes: int) -> bytes:
+    """The whole body; one over the request's limit, or any answer's, is not read to its end."""
     parts, size = [], 0
     async for part in response.aiter_bytes():
         parts.append(part)
         size += len(part)
+        if size > largest_bytes:
+            raise MalformedAnswer(
+                request.provider,
+                request.endpoint,
+                f"a body of more than {largest_bytes} bytes, which no answer has",
+                status=response.status_code,
+                request_id=request_id_in(response.headers),
+            )
         if request.max_bytes is not None and size > request.max_bytes and response.is_success:
             raise AnswerTooLarge(
                 request.provider,

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
-from functools import reduce
+from functools import cache, partial, reduce
 from math import floor
 
 from babel.numbers import format_currency, get_currency_precision
+
+from tokenboard_etl.layouts import Layout, layout_of
 
 COST_SCALE = Decimal("1e-18")
 MULTIPLIER_SCALE = Decimal("1e-6")
@@ -142,7 +144,13 @@ def from_minor(amount_minor: int, currency: str) -> Decimal:
 
 def format_minor(amount_minor: int, currency: str, locale: str = "en_US") -> str:
     """Minor units as people read them: 123456, USD gives "$1,234.56"."""
-    return format_currency(from_minor(amount_minor, currency), currency, locale=locale)
+    amount, layout = from_minor(amount_minor, currency), _layout(currency, locale)
+    return format_currency(amount, currency, locale=locale) if layout is None else layout.write(amount)
+
+
+@cache
+def _layout(currency: str, locale: str) -> Layout | None:
+    return layout_of(partial(format_currency, currency=currency, locale=locale), minor_unit_digits(currency))
 
 
 def format_usd(amount_usd: Decimal) -> str:

@@ -20,6 +20,7 @@ from tokenboard_etl.warehouse.connection import open_warehouse
 
 DAYS = Window(date(2026, 6, 10), date(2026, 6, 15))
 COSTS, COMPLETIONS = "GET /openai/v1/organization/costs", "GET /openai/v1/organization/usage/completions"
+LATER_STEPS = ("/organization/projects", "/organization/admin_api_keys", "/analytics/query", "/openrouter/api/v1/keys")
 
 
 @pytest.fixture
@@ -41,9 +42,12 @@ def test_after_a_report_that_could_not_be_read_only_that_one_is_asked_for_again(
     assert not settings.published_path.exists()
     sandbox.clear_faults()
     costs, completions = asked(sandbox)
+    later = [sandbox.request_count(endpoint) for endpoint in LATER_STEPS]
+    assert all(later)
     run_nightly(settings, DAYS, instance)
     assert asked(sandbox)[0] == costs
     assert asked(sandbox)[1] > completions
+    assert [sandbox.request_count(endpoint) for endpoint in LATER_STEPS] == later
     run_nightly(settings, DAYS, instance)
     assert asked(sandbox)[0] > costs, "a run after a success reads everything anew"
 

@@ -69,7 +69,7 @@ def test_the_night_begins_once_every_connection_had_its_run_and_goes_on_from_tho
             definitions(Surroundings()).resolve_job_def("nightly"), tags=dict(night.tags)
         )
         context = SimpleNamespace(run=begun, instance=instance)
-        assert interrupted_runs(context, load_settings()) == {each.run_id for each in (begun, *runs)}
+        assert interrupted_runs(context) == {each.run_id for each in (begun, *runs)}
 
 
 class Gate:

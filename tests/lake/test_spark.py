@@ -15,7 +15,8 @@ import duckdb
 import pytest
 
 from benchmarks.engines import run_engines
-from benchmarks.nightly import COMMAND, served_world
+from benchmarks.home import COMMAND
+from benchmarks.serving import served_world
 from benchmarks.world import Size
 from lake.tables import rows_in, rows_of
 from lake.world import live_through

@@ -335,6 +335,16 @@ def test_an_absent_amount_changes_nothing_at_all(land: Any, warehouse: duckdb.Du
     assert contents(warehouse, but="ops.loads") == before
 
 
+def test_what_does_not_fit_into_memory_is_loaded_without_a_limit(
+    land: Any, warehouse: duckdb.DuckDBPyConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    wide = {FIRST: [row("1.5", project=f"p{number}", key="k" * 2000) for number in range(2000)]}
+    with caplog.at_level(logging.INFO, "tokenboard.load"):
+        assert load_landing(warehouse, land(wide), memory_bytes=2**20) == 2000
+    assert "more memory than is meant for it" in caplog.text
+    assert warehouse.execute("SELECT sum(cost_usd) FROM raw.openai_costs").fetchall() == [(Decimal(3000),)]
+
+
 def test_a_damaged_page_is_not_loaded(land: Any, warehouse: duckdb.DuckDBPyConnection) -> None:
     landing = land({FIRST: [row("1")]})
     (landing.folder / landing.pages[0].file).write_bytes(b"damaged")

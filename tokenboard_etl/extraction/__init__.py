@@ -4,6 +4,7 @@ reports.py   what there is to read, and how each report is read
 live.py      what is read of the running day
 extract.py   one report of one connection over one window into one landing
 together.py  many of them side by side, as fast as the providers allow
+same_account.py  whether a new key is of the account that was read before
 bodies.py    a landed body as JSON with every number exact
 """
 

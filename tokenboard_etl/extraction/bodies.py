@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tokenboard_etl.errors import LandingDamaged, MalformedAnswer
+from tokenboard_etl.errors import LandingDamaged, MalformedAnswer, answered_as
 from tokenboard_etl.landing import Landing, read_body
 from tokenboard_etl.providers.wire import Fetch, Request
 
@@ -50,6 +50,7 @@ def replay(landing: Landing) -> Fetch:
         page = by_request.get(request.fingerprint)
         if page is None:
             raise LandingDamaged(f"{landing.folder} holds no answer to {request.endpoint}.")
+        answered_as.set(page.request_id)
         return parse(request, read_body(landing.folder, page))
 
     return fetch

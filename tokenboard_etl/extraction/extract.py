@@ -76,12 +76,18 @@ async def land(connection: Connection, client: Client, report: Report, about: Un
         with reading(" ".join(name), about.window):
             done = await _land(connection, client, report, about)
     except TokenboardError as error:
-        write_failure(about.root, *name, about.window, about.run, about.clock(), error)
+        leave_out(connection, report, about, error)
         raise
     clear_failure(about.root, *name)
     over = all_days(" ".join(name), about.window)
     log.info("landed %s %s (%s): %d page(s)", *name, about.window, len(done.pages), extra={**over, **done.facts})
     return done
+
+
+def leave_out(connection: Connection, report: Report, about: Undertaking, error: TokenboardError) -> None:
+    """Leaves a note of what keeps a report from being read, for whoever loads."""
+    name = connection.connection_id, report.name
+    write_failure(about.root, *name, about.window, about.run, about.clock(), error)
 
 
 async def _land(connection: Connection, client: Client, report: Report, about: Undertaking) -> Landing:

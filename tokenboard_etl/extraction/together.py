@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from tokenboard_etl.connections import Connection
 from tokenboard_etl.errors import TokenboardError
-from tokenboard_etl.extraction.extract import Clock, Undertaking, land
+from tokenboard_etl.extraction.extract import Clock, Undertaking, land, leave_out
 from tokenboard_etl.extraction.reports import REPORTS, Report
+from tokenboard_etl.extraction.same_account import refuse_another_account
 from tokenboard_etl.http import CONCURRENT_REQUESTS
 from tokenboard_etl.landing import Landing
 from tokenboard_etl.periods import Window
@@ -43,7 +44,17 @@ async def extract_all(
             for each in connections
         }
 
+        refused = dict[str, TokenboardError]()
+        for each in connections:
+            try:
+                await refuse_another_account(each, clients[each.connection_id], about.root)
+            except TokenboardError as error:
+                refused[each.connection_id] = error
+
         async def attempt(connection: Connection, report: Report) -> Landing | Failure:
+            if error := refused.get(connection.connection_id):
+                leave_out(connection, report, about, error)
+                return Failure(connection, report, error)
             try:
                 return await land(connection, clients[connection.connection_id], report, about)
             except TokenboardError as error:

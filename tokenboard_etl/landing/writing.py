@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import zstandard
 
+from tokenboard_etl.errors import answered_as
 from tokenboard_etl.files import storage_errors, sync_directory, write_atomically
 from tokenboard_etl.http import Answer
 from tokenboard_etl.landing.stored import MANIFEST, RESUMABLE_FOR, Landing, Page, read_body, read_landing
@@ -61,7 +62,10 @@ class OpenLanding:
         """The body this request already got in this load."""
         self._asked.add(request.fingerprint)
         page = self._by_request.get(request.fingerprint)
-        return read_body(self.folder, page) if page else None
+        if page is None:
+            return None
+        answered_as.set(page.request_id)
+        return read_body(self.folder, page)
 
     def add(self, request: Request, answer: Answer, received_at: datetime) -> Page:
         """Writes one body; it counts once its journal line is on disk. May be called from several threads."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 
 import jinja2
 from babel import Locale
@@ -21,6 +21,7 @@ from jinja2 import meta
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from tokenboard_etl.layouts import Layout, layout_of
 from tokenboard_etl.money import exact, format_minor
 
 LOCALE = "en_US"
@@ -37,6 +38,7 @@ def environment() -> jinja2.Environment:
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_visible,
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -60,8 +62,12 @@ def locale_of(country: str | None) -> str:
     return f"en_{country}" if exists(f"en_{country}") else "en_001"
 
 
+@cache
 def template_checksum(name: str) -> str:
-    """SHA-256 of a template's file and of those it is built on; raises jinja2.TemplateNotFound."""
+    """SHA-256 of a template's file and of those it is built on; raises jinja2.TemplateNotFound.
+
+    Reckoned once, as templates are read once: parsing them takes longer than rendering an invoice.
+    """
     return hashlib.sha256("".join(_sources(name)).encode()).hexdigest()
 
 
@@ -99,7 +105,17 @@ def _day(context: Context, value: date | datetime) -> str:
 def _rate(context: Context, value: Decimal) -> str:
     """Every digit that tells something."""
     with exact():
-        return format_decimal(value.normalize(), locale=_locale(context), decimal_quantization=False)
+        number, layout = value.normalize(), _layout(_locale(context))
+        return _as_babel(number, _locale(context)) if layout is None else layout.write(number)
+
+
+def _as_babel(number: Decimal, locale: str) -> str:
+    return str(format_decimal(number, locale=locale, decimal_quantization=False))
+
+
+@cache
+def _layout(locale: str) -> Layout | None:
+    return layout_of(partial(_as_babel, locale=locale), digits=3)
 
 
 def _country(code: str) -> str:

@@ -57,22 +57,31 @@ def load_landing(
     settle_time: timedelta = SETTLE_TIME,
     accepted_reason: str | None = None,
     contract: Contract | None = None,
+    memory_bytes: int | None = None,
 ) -> int:
     """Loads one landing; returns its raw rows. One that is loaded already stays as it is.
 
     Raises LoadRefused, with the old figures untouched, where a figure that must be there is not or does not fit,
     where a field is not what `contract` says, or where settled money collapsed and `accepted_reason` does not say why
     that is right. A refused landing is recorded as such and not tried again: the next read of the same days takes its
-    place. Without a `contract` only checksums and figures are checked.
+    place. Without a `contract` only checksums and figures are checked. What does not go into `memory_bytes` (what its
+    pages ask for, unless given) is loaded without a limit.
     """
     rows = loaded_rows(connection, landing)
     if rows is not None:
         return rows
+    given = landing, settle_time, accepted_reason, contract
     try:
-        with _figures_required(landing), memory_limit(connection, memory_for(landing)), transaction(connection):
-            rows = _load(connection, landing, settle_time, accepted_reason, contract)
-            if contract is not None:
-                record_unknown(connection, landing, contract)
+        try:
+            with memory_limit(connection, memory_bytes or memory_for(landing)):
+                rows = _load_whole(connection, *given)
+        except duckdb.OutOfMemoryException:
+            log.info(
+                "%s %s takes more memory than is meant for it; loaded once more without a limit",
+                landing.connection_id,
+                landing.report,
+            )
+            rows = _load_whole(connection, *given)
     except LoadRefused:
         with transaction(connection):
             record_load(connection, landing, 0, "refused", None)
@@ -85,6 +94,20 @@ def load_landing(
         landing.window,
         extra={**landing.facts, "rows": rows},
     )
+    return rows
+
+
+def _load_whole(
+    connection: duckdb.DuckDBPyConnection,
+    landing: Landing,
+    settle_time: timedelta,
+    accepted_reason: str | None,
+    contract: Contract | None,
+) -> int:
+    with _figures_required(landing), transaction(connection):
+        rows = _load(connection, landing, settle_time, accepted_reason, contract)
+        if contract is not None:
+            record_unknown(connection, landing, contract)
     return rows
 
 

@@ -15,9 +15,9 @@ from tokenboard_etl.errors import TokenboardError
 from tokenboard_etl.landing import Landing, Page, read_body
 from tokenboard_etl.warehouse.drift import Contract, check_page
 
-MEMORY_BYTES, MEMORY_PER_PAGE = 400 * 1024 * 1024, 12
+MEMORY_BYTES, MEMORY_PER_PAGE = 300 * 1024 * 1024, 18
 """What DuckDB may keep while it loads, and how many times its largest page besides; the rest waits on disk. A page is
-read whole: with less than some five times its size it cannot be read at all.
+read whole, one a core: of pages of 45 MB two cores took 14 times their size. Where it is not enough, see load_landing.
 """
 
 _SCHEMA = pa.schema(

@@ -1,0 +1,5 @@
+"""The benchmark suite: `python -m benchmarks --help`."""
+
+from benchmarks.suite import main
+
+main()
