@@ -1,7 +1,7 @@
 """The same models over the same lake on each engine: how long, how large, and whether each is exact.
 
-python -m benchmarks.engines [--size NAME] [--spark MASTER], in the environment of `make spark`; no part of `make bench`,
-which has no Spark.
+python -m benchmarks.engines [--size NAME] [--spark MASTER], in the environment of `make spark`: `make bench` has none,
+and needs none.
 """
 
 from __future__ import annotations
