@@ -11,6 +11,7 @@ from assets.publishing import PUBLISHED
 from assets.reports import REPORTS
 from assets.tables import asset_key
 from tokenboard_etl.periods import Month, Window, lookback_window, utc_day
+from tokenboard_etl.rereads import nightly_days
 from tokenboard_etl.settings import load_settings
 
 NIGHTLY_GROUPS = ("policy", "landing", "raw", "staging", "usage", "credits", "ops", "billing", "published", "reports")
@@ -77,8 +78,8 @@ def intraday_5_min(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequ
 
 @dg.schedule(job=nightly, cron_schedule="0 2 * * *", execution_timezone="UTC")
 def nightly_02_utc(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """Yesterday, and the days before it that providers may still restate."""
-    window = lookback_window(utc_day(context.scheduled_execution_time), load_settings().lookback_days)
+    """Yesterday, the days before it that providers may still restate, and those that earlier nights left behind."""
+    window = nightly_days(load_settings(), utc_day(context.scheduled_execution_time))
     yield dg.RunRequest(run_key=str(window.last), tags=range_tags(window))
 
 

@@ -15,6 +15,7 @@ from assets.automation import (
 from assets.checks import identities, issued_documents_unchanged
 from assets.extraction import extraction_assets
 from assets.freshness import kept_fresh
+from assets.history import old_runs
 from assets.intraday import land_intraday, load_intraday
 from assets.invoices import close_month
 from assets.liveness import dead_runs
@@ -48,7 +49,7 @@ def definitions(surroundings: Surroundings) -> dg.Definitions:
         asset_checks=[identities, issued_documents_unchanged],
         jobs=[nightly, intraday, month_close, provision_tenant, provision_pending, rebuild],
         schedules=[nightly_02_utc, intraday_5_min, weekly_reread, month_close_day_5],
-        sensors=[dead_runs, registration_inbox, alerts],
+        sensors=[dead_runs, old_runs, registration_inbox, alerts],
         resources={"surroundings": for_runs(surroundings)},
     )
 

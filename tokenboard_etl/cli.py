@@ -210,7 +210,12 @@ def demo() -> None:
 
 def nightly_window(settings: Settings, first: str | None, last: str | None) -> Window:
     """The days a nightly run reads; both ends are included."""
-    usual = lookback_window(utc_day(settings.now), settings.lookback_days)
+    from tokenboard_etl.rereads import nightly_days
+
+    today = utc_day(settings.now)
+    usual = lookback_window(today, settings.lookback_days)
+    if first is None and last is None:
+        usual = nightly_days(settings, today)
     end = usual.last if last is None else parse_day(last)
     start = min(end, usual.start) if first is None else parse_day(first)
     if end > usual.last:

@@ -5,6 +5,7 @@
     |-- ConfigurationError          the surroundings are not as they must be
     |   |-- KeyMissing              no key, so there is nothing to read
     |   |-- KeyRefused              a key of the wrong kind, or without the permission
+    |   |-- ClockWrong              this machine's clock is not the provider's by half a day or more
     |   |-- PolicyError             the policy file cannot mean what it says
     |   |-- EncryptionKeyMissing    no key to encrypt or decrypt stored secrets with
     |   `-- EncryptionKeyWrong      none of the given keys encrypted a stored secret
@@ -24,6 +25,7 @@
     |   `-- SecretAltered           a stored secret is not the one that was stored there
     |-- BackupDamaged               a backup lacks a file, or holds one altered
     |-- StorageFailed               the disk is full, or not ours to write
+    |-- RecordsUnavailable          the database Dagster records runs in does not answer: try again
     |-- AlertNotSent                the webhook did not take a message: it is sent again
     |-- CheckFailed                 a blocking check found rows; nothing was published
     |-- ProvisioningPending         a tenant does not have at a provider yet what it is to have
@@ -36,11 +38,20 @@ and never holds a key. `retryable` says whether the same call can succeed later 
 
 from __future__ import annotations
 
+import reprlib
 from contextvars import ContextVar
 from typing import ClassVar
 
 answered_as: ContextVar[str | None] = ContextVar("answered_as", default=None)
 """The request id of the newest answer in this task: what is wrong with an answer is told with it."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 80
+
+
+def shown(text: str) -> str:
+    """What somebody gave us, for a message: quoted, printable, and not the whole of a long text."""
+    return _SHORT.repr(text)
 
 
 class TokenboardError(Exception):
@@ -74,6 +85,10 @@ class KeyRefused(ConfigurationError):
         self.request_id = request_id
         known_as = f" (request id {request_id})" if request_id else ""
         super().__init__(f"{provider} refused the key for {endpoint}: {reason}{known_as}. {advice}")
+
+
+class ClockWrong(ConfigurationError):
+    """What would be read now would be kept as read at another time: the days asked for are the wrong ones."""
 
 
 class PolicyError(ConfigurationError):
@@ -205,6 +220,12 @@ class BackupDamaged(TokenboardError):
 
 class StorageFailed(TokenboardError):
     """The operating system refused a write."""
+
+
+class RecordsUnavailable(TokenboardError):
+    """Dagster's own database, which is not ours to keep, was down or restarted while a run was recorded."""
+
+    retryable = True
 
 
 class AlertNotSent(TokenboardError):

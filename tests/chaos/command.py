@@ -8,13 +8,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.commands import tokenboard
 from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 
@@ -55,10 +56,14 @@ class Home:
         return self.path / "published" / "tokenboard.duckdb"
 
     def start(self, window: Window = SIXTY_DAYS, **more: str) -> subprocess.Popen[str]:
-        """`tokenboard nightly` over a window, in a process group of its own; it imports the tree this file is in."""
+        """`tokenboard nightly` over a window."""
+        return self.command("nightly", "--from", str(window.start), "--to", str(window.last), **more)
+
+    def command(self, *words: str, **more: str) -> subprocess.Popen[str]:
+        """`tokenboard` and some words, in a process group of its own; it imports the tree this file is in."""
         self.path.mkdir(parents=True, exist_ok=True)
         return subprocess.Popen(
-            [str(SCRIPT), "nightly", "--from", str(window.start), "--to", str(window.last)],
+            [str(SCRIPT), *words],
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": str(self.path.parent),
@@ -76,6 +81,12 @@ class Home:
     def nightly(self, window: Window = SIXTY_DAYS, **more: str) -> Ended:
         """Runs the command to its end."""
         return ended(self.start(window, **more))
+
+    def run(self, *arguments: str, first: Callable[[], None] | None = None, **more: str) -> Ended:
+        """Any command to its end, in a fork that calls `first` before; status -9 if it was killed."""
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.path.parent), **self.env, **more}
+        end = tokenboard(*arguments, env=env, cwd=self.path.parent, timeout_s=_HANGS_AFTER_S, first=first)
+        return Ended(end.returncode, end.stdout, end.stderr)
 
     def landed(self) -> Iterator[dict[str, Any]]:
         """Every page that is whole on disk, of finished and of interrupted loads, as the landing describes it."""
