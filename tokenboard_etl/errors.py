@@ -19,7 +19,9 @@
     |-- LoadRefused                 the data arrived, and must not replace what we have
     |-- WarehouseError
     |   |-- WarehouseBusy           another process is writing: try again
-    |   `-- SchemaTooNew            the file was written by newer code
+    |   |-- SchemaTooNew            the file was written by newer code
+    |   `-- NotTranslatable         a model says what another engine would not understand
+    |-- EngineFailed                another engine could not build the models
     |-- VaultError
     |   |-- VaultDamaged            the file with the stored secrets is not whole
     |   `-- SecretAltered           a stored secret is not the one that was stored there
@@ -200,6 +202,14 @@ class WarehouseBusy(WarehouseError):
 
 class SchemaTooNew(WarehouseError):
     """Migrations in the file that this version does not know."""
+
+
+class NotTranslatable(WarehouseError):
+    """A model is not in the subset of SQL that every engine understands alike."""
+
+
+class EngineFailed(TokenboardError):
+    """Apache Spark is not there, or could not build a model; the lake is as it was."""
 
 
 class VaultError(TokenboardError):
