@@ -51,6 +51,7 @@ def measure(names: Sequence[str], options: argparse.Namespace, console: Console)
                 result = PARTS[name].run(options, Path(folder), lambda words: console.print(words, highlight=False))
         except SystemExit as failure:  # a process that was measured failed; the other parts can still be measured
             wrong.append(f"{name} could not be measured: {failure}")
+            console.print(wrong[-1], style="bold red", highlight=False)
             continue
         if not PARTS[name].exact(result):
             wrong.append(f"{name}: not exact, or more was left or asked than may be; see its table")

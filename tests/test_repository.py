@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -66,20 +65,6 @@ def test_the_library_never_imports_dagster() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not any(name.split(".")[0] == "dagster" for name in names), path
-
-
-def test_commands_may_import_any_module_first() -> None:
-    """Two modules that need each other work in one order only, and tests have imported most of them already."""
-    modules = [f"tokenboard_etl.{path.stem}" for path in (ROOT / "tokenboard_etl").glob("[a-z]*.py")]
-    code = """if True:
-        import importlib, sys
-        for name in sys.argv[1:]:
-            for known in [each for each in sys.modules if each.split(".")[0] == "tokenboard_etl"]:
-                del sys.modules[known]
-            importlib.import_module(name)
-    """
-    done = subprocess.run([sys.executable, "-c", code, *modules], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
 
 
 def test_the_linter_refuses_dagster_in_the_library_and_allows_it_in_assets() -> None:
