@@ -11,6 +11,7 @@ from assets.publishing import PUBLISHED
 from assets.reports import REPORTS
 from assets.tables import asset_key
 from tokenboard_etl.periods import Month, Window, lookback_window, utc_day
+from tokenboard_etl.rereads import nightly_days
 from tokenboard_etl.settings import load_settings
 
 NIGHTLY_GROUPS = ("policy", "landing", "raw", "staging", "usage", "credits", "ops", "billing", "published", "reports")
@@ -56,7 +57,7 @@ intraday = dg.define_asset_job(
     description="Read the last minutes of usage, estimate them and publish them apart.",
 )
 
-_UNDER_WAY = (
+UNDER_WAY = (
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -68,7 +69,7 @@ _UNDER_WAY = (
 @dg.schedule(job=intraday, cron_schedule="*/5 * * * *", execution_timezone="UTC")
 def intraday_5_min(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """The last minutes, unless the run before is still at it: the next one then reads on from there."""
-    under_way = dg.RunsFilter(job_name=intraday.name, statuses=list(_UNDER_WAY))
+    under_way = dg.RunsFilter(job_name=intraday.name, statuses=list(UNDER_WAY))
     if context.instance.get_runs(under_way, limit=1):
         yield dg.SkipReason("The intraday run before has not ended yet.")
     else:
@@ -77,8 +78,8 @@ def intraday_5_min(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequ
 
 @dg.schedule(job=nightly, cron_schedule="0 2 * * *", execution_timezone="UTC")
 def nightly_02_utc(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """Yesterday, and the days before it that providers may still restate."""
-    window = lookback_window(utc_day(context.scheduled_execution_time), load_settings().lookback_days)
+    """Yesterday, the days before it that providers may still restate, and those that earlier nights left behind."""
+    window = nightly_days(load_settings(), utc_day(context.scheduled_execution_time))
     yield dg.RunRequest(run_key=str(window.last), tags=range_tags(window))
 
 

@@ -15,6 +15,8 @@ from dagster_shared.error import SerializableErrorInfo
 
 from assets.definitions import definitions
 from assets.extraction import ACCEPT_COLLAPSE, LANDED_WHOLE
+from assets.history import forget_old_runs
+from assets.liveness import end_dead_runs
 from assets.partitions import range_tags
 from assets.resources import Surroundings
 from tokenboard_etl.errors import RecordsUnavailable, StorageFailed, TokenboardError, error_named, is_ours
@@ -31,6 +33,9 @@ telemetry: {enabled: false}
 compute_logs:  # what steps print is the command line's; a copy of it in files would be a second place to leak
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager
+retention:  # of ticks; runs are forgotten by the sensor old_runs and before each command
+  schedule: {purge_after_days: 90}
+  sensor: {purge_after_days: {skipped: 7, failure: 90, success: 90}}
 concurrency:
   pools: {default_limit: 1, granularity: run}
   runs: {max_concurrent_runs: 2}
@@ -150,6 +155,8 @@ def _run(
         lost_records_named(settings.dagster_path),
         nullcontext(instance) if instance else instance_for(settings.dagster_path) as recorder,
     ):
+        end_dead_runs(recorder, settings.running_path)  # where no daemon runs, nobody else does
+        forget_old_runs(recorder)
         job = definitions(Surroundings(settings)).resolve_job_def(name)
         result = job.execute_in_process(
             instance=recorder,

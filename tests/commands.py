@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 _FORKS = multiprocessing.get_context("forkserver")
@@ -46,6 +47,13 @@ def tokenboard(
             raise TimeoutError(f"{arguments} hangs")
         out, err = (path.read_bytes().decode() if path.exists() else "" for path in streams[1:])
         return subprocess.CompletedProcess(arguments, process.exitcode, out, err)
+
+
+def forked(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
+    """A process of its own that runs a function of a test module, started."""
+    process = _FORKS.Process(target=target, args=arguments)
+    process.start()
+    return process
 
 
 def _become(

@@ -24,6 +24,7 @@ from tokenboard_etl.cli_connections import connect, vault_app
 from tokenboard_etl.cli_export import export_app
 from tokenboard_etl.cli_invoices import close, credit_note, prove
 from tokenboard_etl.cli_life import tenants_offboard, tenants_resume, tenants_suspend
+from tokenboard_etl.cli_models import models
 from tokenboard_etl.cli_provisioning import key_app, provision, tenants_limit, tenants_rotate, tenants_show
 from tokenboard_etl.cli_reading import breakdown, summary, trend
 from tokenboard_etl.cli_reports import reports
@@ -53,6 +54,7 @@ app.add_typer(export_app, name="export")
 for _command in (backup, connect, close, prove, provision, restore, summary, trend, breakdown, unallocated, usage):
     app.command()(_command)
 app.command()(reports)
+app.command()(models)
 app.command("credit-note")(credit_note)
 tenants_app.command("show")(tenants_show)
 tenants_app.command("adopt")(tenants_adopt)
@@ -210,7 +212,12 @@ def demo() -> None:
 
 def nightly_window(settings: Settings, first: str | None, last: str | None) -> Window:
     """The days a nightly run reads; both ends are included."""
-    usual = lookback_window(utc_day(settings.now), settings.lookback_days)
+    from tokenboard_etl.rereads import nightly_days
+
+    today = utc_day(settings.now)
+    usual = lookback_window(today, settings.lookback_days)
+    if first is None and last is None:
+        usual = nightly_days(settings, today)
     end = usual.last if last is None else parse_day(last)
     start = min(end, usual.start) if first is None else parse_day(first)
     if end > usual.last:

@@ -19,7 +19,9 @@
     |-- LoadRefused                 the data arrived, and must not replace what we have
     |-- WarehouseError
     |   |-- WarehouseBusy           another process is writing: try again
-    |   `-- SchemaTooNew            the file was written by newer code
+    |   |-- SchemaTooNew            the file was written by newer code
+    |   `-- NotTranslatable         a model says what another engine would not understand
+    |-- EngineFailed                another engine could not build the models
     |-- VaultError
     |   |-- VaultDamaged            the file with the stored secrets is not whole
     |   `-- SecretAltered           a stored secret is not the one that was stored there
@@ -38,11 +40,20 @@ and never holds a key. `retryable` says whether the same call can succeed later 
 
 from __future__ import annotations
 
+import reprlib
 from contextvars import ContextVar
 from typing import ClassVar
 
 answered_as: ContextVar[str | None] = ContextVar("answered_as", default=None)
 """The request id of the newest answer in this task: what is wrong with an answer is told with it."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 80
+
+
+def shown(text: str) -> str:
+    """What somebody gave us, for a message: quoted, printable, and not the whole of a long text."""
+    return _SHORT.repr(text)
 
 
 class TokenboardError(Exception):
@@ -191,6 +202,14 @@ class WarehouseBusy(WarehouseError):
 
 class SchemaTooNew(WarehouseError):
     """Migrations in the file that this version does not know."""
+
+
+class NotTranslatable(WarehouseError):
+    """A model is not in the subset of SQL that every engine understands alike."""
+
+
+class EngineFailed(TokenboardError):
+    """Apache Spark is not there, or could not build a model; the lake is as it was."""
 
 
 class VaultError(TokenboardError):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from tokenboard_etl.errors import WrongUse
+from tokenboard_etl.errors import WrongUse, shown
 
 ONE_DAY = timedelta(days=1)
 FIRST_DAY = date(2024, 1, 1)
@@ -28,7 +28,7 @@ def parse_day(text: str) -> date:
             return date.fromisoformat(text)
     except ValueError:  # the 30th of February
         pass
-    raise WrongUse(f"{text!r} is not a date; write it as 2026-11-20.")
+    raise WrongUse(f"{shown(text)} is not a date; write it as 2026-11-20.")
 
 
 def start_of(day: date) -> datetime:
@@ -102,7 +102,7 @@ class Month:
     @classmethod
     def parse(cls, text: str) -> Month:
         if not re.fullmatch(r"2\d{3}-(0[1-9]|1[0-2])", text, re.ASCII):
-            raise WrongUse(f"{text!r} is not a month; write it as 2026-10.")
+            raise WrongUse(f"{shown(text)} is not a month; write it as 2026-10.")
         return cls(int(text[:4]), int(text[5:]))
 
     @classmethod

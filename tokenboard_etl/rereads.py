@@ -2,20 +2,74 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 import duckdb
 
-from tokenboard_etl.connections import Connection
-from tokenboard_etl.periods import Month, Window, start_of
+from tokenboard_etl.connections import Connection, ours
+from tokenboard_etl.errors import TokenboardError
+from tokenboard_etl.periods import Month, Window, lookback_window, start_of
+from tokenboard_etl.reading.published import open_published
 from tokenboard_etl.settings import Settings
+
+log = logging.getLogger("tokenboard.rereads")
 
 GATING_REPORTS = {"openai": "costs", "openrouter": "analytics"}
 """The reports invoices are made from (ops.source_days.gates_closing)."""
 
 READ_TOGETHER = {"openai": ("costs", "costs_total"), "openrouter": ("keys", "analytics", "analytics_total")}
 """A gating report with what it is read with and its control total."""
+
+CATCH_UP_DAYS = 35
+"""So far back a night goes on from the nights before it; what is older waits for a person (`tokenboard doctor`)."""
+
+_UNSETTLED = """
+    WITH newest AS (
+        SELECT connection_id, report, result,
+            row_number() OVER (PARTITION BY connection_id, report ORDER BY started_at DESC, load_id DESC) AS age
+        FROM ops.loads
+    ),
+    unavailable AS (SELECT connection_id, report FROM newest WHERE age = 1 AND result = 'unavailable'),
+    days AS (
+        SELECT connection_id, report, usage_date, state, settled_at, fetchable_until FROM ops.source_days
+        WHERE list_contains($connections, connection_id) AND report <> 'activity_by_key'
+            AND (connection_id, report) NOT IN (SELECT (connection_id, report) FROM unavailable)
+    ),
+    unsettled AS (
+        SELECT usage_date FROM days WHERE settled_at IS NULL AND state <> 'lost' AND fetchable_until >= $today
+        UNION ALL
+        SELECT greatest(max(usage_date) + 1, $since) FROM days  -- since the publication
+    )
+    SELECT min(usage_date) FROM unsettled WHERE usage_date >= $since
+    """
+"""Left out: reports a key may not read, and the cross-check that accounts with very many keys do without."""
+
+
+def nightly_days(settings: Settings, today: date) -> Window:
+    """The days a night reads: yesterday and the days before it that providers may still restate.
+
+    Where nights before it were missed or failed, it begins at the first day that was not read since it settled, at most
+    CATCH_UP_DAYS back. That is known from the published file; one that cannot be read widens nothing.
+    """
+    usual = lookback_window(today, settings.lookback_days)
+    if not settings.published_path.exists():
+        return usual
+    since = today - timedelta(days=CATCH_UP_DAYS)
+    try:
+        known = [connection.connection_id for connection in ours(settings)]
+        with open_published(settings.published_path) as published:
+            ((first,),) = published.execute(
+                _UNSETTLED, {"connections": known, "today": today, "since": since}
+            ).fetchall()
+    except TokenboardError as error:
+        log.warning("which days earlier nights left behind is not known: %s", error)
+        return usual
+    if first is None or first >= usual.start:
+        return usual
+    log.info("earlier nights left days behind; this one begins at %s instead of %s", first, usual.start)
+    return Window(first, usual.end)
 
 
 def before_closing(

@@ -56,10 +56,14 @@ class Home:
         return self.path / "published" / "tokenboard.duckdb"
 
     def start(self, window: Window = SIXTY_DAYS, **more: str) -> subprocess.Popen[str]:
-        """`tokenboard nightly` over a window, in a process group of its own; it imports the tree this file is in."""
+        """`tokenboard nightly` over a window."""
+        return self.command("nightly", "--from", str(window.start), "--to", str(window.last), **more)
+
+    def command(self, *words: str, **more: str) -> subprocess.Popen[str]:
+        """`tokenboard` and some words, in a process group of its own; it imports the tree this file is in."""
         self.path.mkdir(parents=True, exist_ok=True)
         return subprocess.Popen(
-            [str(SCRIPT), "nightly", "--from", str(window.start), "--to", str(window.last)],
+            [str(SCRIPT), *words],
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": str(self.path.parent),

@@ -129,6 +129,14 @@ def run_campaign(kills: Kills, folder: Path, sandbox: RunningSandbox, undisturbe
         kills.add(differences(place, undisturbed.home))
 
 
+def kill_at(moment: Moment, process: subprocess.Popen[str], place: Home, sandbox: RunningSandbox) -> bool:
+    """Kills a process that was started just now; False if it ended before the moment came."""
+    came = _came(moment, _Watch(process, place, sandbox))
+    if came:
+        kill(process)
+    return came
+
+
 def _is_done(
     kills: Kills, coming: Iterator[Moment], place: Home, sandbox: RunningSandbox, undisturbed: Undisturbed
 ) -> bool:

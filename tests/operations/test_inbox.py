@@ -201,6 +201,7 @@ def test_a_bad_row_is_named_and_keeps_no_other_out(
     [
         ('{"operation_id": ', "the line is not a JSON object"),
         ("[]", "the line is not a JSON object"),
+        (json.dumps(row(2))[:-1] + ', "quantity": "2"}', "the line is not a JSON object, or holds a name twice"),
         ("[" * 100_000, "the line is not a JSON object"),
         ("1" * 5000, "the line is not a JSON object"),
         (json.dumps(row(2, tokens=[1])), "tokens: is neither text nor a number"),

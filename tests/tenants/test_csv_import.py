@@ -212,6 +212,16 @@ def test_the_line_is_found_beyond_a_field_larger_than_the_csv_modules_own_limit(
         imported(line("Atlas", industry="x" * 200_000))
 
 
+@pytest.mark.parametrize(
+    "field", ["tenant_id", "country", "currency", "openai_project_id", "openrouter_key_hash", "valid_from"]
+)
+def test_a_long_field_is_repeated_in_short(imported: Import, field: str) -> None:
+    given = line("Atlas", openai_project_id="p1", valid_from="2026-01-01")
+    with pytest.raises(RegistryError, match=r"(?i)line 2: .*x{20}\.\.\.x{20}") as raised:
+        imported({**given, field: "x" * 5_000})
+    assert len(str(raised.value)) < 300
+
+
 def test_columns_that_are_not_read_are_named(
     warehouse: duckdb.DuckDBPyConnection, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -340,6 +350,7 @@ def test_loaded_months_are_rated_anew_after_an_import(imported: Import, warehous
         (b"\xff\xfe\x00binary\x00", "lacks the column|is not a CSV file in UTF-8"),
         (",".join(COLUMNS).encode() + b"\n,\xff\xfe,,,,,,,\n", "is not a CSV file in UTF-8"),
         (",".join(COLUMNS).encode() + b"\na,b,c,d,e,f,g,h,i,j,k\n", "is not a CSV file in UTF-8"),
+        (",".join(COLUMNS).encode() + b",\xed\xa0\xbd\n,Atlas,,,,,,,,\n", "is not a CSV file in UTF-8: see line 1"),
     ],
 )
 def test_a_file_that_is_no_table_of_tenants_is_refused(

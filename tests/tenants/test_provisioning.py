@@ -487,6 +487,6 @@ def test_a_file_with_one_bad_row_registers_nobody(desk: Desk, tmp_path: Path) ->
     file = tmp_path / "tenants.csv"
     file.write_text("name,limit_usd\nAtlas & Co,200\nBoreas,0.001\n")
     with open_warehouse(desk.settings.warehouse_path) as warehouse:
-        with pytest.raises(RegistryError, match=r"line 3: A limit of 0\.001 USD has parts of a cent"):
+        with pytest.raises(RegistryError, match=r"line 3: A limit of '0\.001' USD has parts of a cent"):
             register_file(warehouse, file, BOTH, NOW)
         assert tenants(warehouse) == orders(warehouse) == []

@@ -56,13 +56,13 @@ def _jsonl(content: bytes) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            values = json.loads(line, parse_float=Decimal)
+            values = json.loads(line, parse_float=Decimal, object_pairs_hook=_each_name_once)
         except (ValueError, ArithmeticError, RecursionError):
             values = None
         if isinstance(values, dict):
             yield Row(number, values)
         else:
-            yield Row(number, {}, "the line is not a JSON object")
+            yield Row(number, {}, "the line is not a JSON object, or holds a name twice")
 
 
 def _parquet(content: bytes) -> Iterator[Row]:
@@ -106,6 +106,13 @@ def _whole_text(content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UnreadableFile("this is not text in UTF-8") from None
+
+
+def _each_name_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Of two values under one name nobody can tell which is meant."""
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError
+    return dict(pairs)
 
 
 def _check_columns(names: Collection[str]) -> None:

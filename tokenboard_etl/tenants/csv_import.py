@@ -20,7 +20,8 @@ import duckdb
 import polars as pl
 from babel.numbers import list_currencies
 
-from tokenboard_etl.errors import RegistryError, WrongUse
+from tokenboard_etl.errors import RegistryError, WrongUse, shown
+from tokenboard_etl.files import printable
 from tokenboard_etl.periods import parse_day
 from tokenboard_etl.tenants.details import parse_limit, with_details
 from tokenboard_etl.tenants.names import check_tenant_id, clean_name, name_key, tenant_id_for
@@ -89,18 +90,23 @@ def _rows(path: Path, required: Sequence[str]) -> Iterator[dict[str, str]]:
             raise RegistryError(f"{path} is not a file.")
         if path.stat().st_size > MAX_BYTES:
             raise RegistryError(f"{path} is larger than {MAX_BYTES // 2**20} MB; split it.")
-        frame = pl.read_csv(path, infer_schema=False, glob=False)
+        content = path.read_bytes()
+        content.decode("utf-8")  # Polars looks at the rows alone
+        frame = pl.read_csv(content, infer_schema=False)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise RegistryError(f"{path} is not a CSV file in UTF-8: see line {line}. Nothing was imported.") from None
     except OSError as error:
         raise RegistryError(f"Cannot read {path}: {error.strerror or error}.") from None
     except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = printable(str(error).splitlines()[0].rstrip("."))[:200]
         raise RegistryError(f"{path} is not a CSV file in UTF-8: {reason}. Nothing was imported.") from None
     if repeated := [column for column in frame.columns if "_duplicated_" in column]:
-        raise RegistryError(f"{path.name} has the column {repeated[0].partition('_duplicated_')[0]} twice.")
+        raise RegistryError(f"{path.name} has the column {shown(repeated[0].partition('_duplicated_')[0])} twice.")
     if missing := [column for column in required if column not in frame.columns]:
         raise RegistryError(f"{path.name} lacks the column(s) {', '.join(missing)}; it needs {', '.join(required)}.")
     if unread := [column for column in frame.columns if column not in (*COLUMNS, *OPTIONAL)]:
-        log.warning("%s has columns that are not read: %s", path.name, ", ".join(unread)[:200])
+        log.warning("%s has columns that are not read: %s", path.name, printable(", ".join(unread))[:200])
     absent = {column: "" for column in (*COLUMNS, *OPTIONAL) if column not in frame.columns}
     for row in frame.fill_null("").iter_rows(named=True):
         yield row | absent
@@ -132,7 +138,7 @@ def _tenant(row: dict[str, str], known: dict[str, Tenant], ids: dict[str, str]) 
         raise RegistryError(f"The name {name!r} belongs to the tenant {owner} already; {tenant_id} needs another.")
     currency = row["currency"].strip().upper()
     if currency and currency not in list_currencies():
-        raise RegistryError(f"{currency!r} is not an ISO 4217 currency code.")
+        raise RegistryError(f"{shown(currency)} is not an ISO 4217 currency code.")
     return with_details(
         replace(before, name=name, currency=currency or before.currency),
         country=row["country"],
@@ -169,11 +175,11 @@ def _refuse_odd_account(provider: str, kind: str, account_id: str) -> None:
             f"{'project id (proj_...)' if kind == 'project' else 'hash of the key (64 hex digits)'} there."
         )
     if not re.fullmatch(r"[!-~]{1,200}", account_id):
-        raise RegistryError(f"The {provider} {kind} {account_id!r} holds blanks or characters no id has.")
+        raise RegistryError(f"The {provider} {kind} {shown(account_id)} holds blanks or characters no id has.")
 
 
 def _day(text: str) -> date:
     try:
         return parse_day(text)
     except WrongUse:
-        raise RegistryError(f"valid_from is {text!r}; write the first day as 2026-01-31.") from None
+        raise RegistryError(f"valid_from is {shown(text)}; write the first day as 2026-01-31.") from None

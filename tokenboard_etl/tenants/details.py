@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 
-from tokenboard_etl.errors import RegistryError, WrongUse
+from tokenboard_etl.errors import RegistryError, WrongUse, shown
 from tokenboard_etl.tenants.names import clean_name
 from tokenboard_etl.tenants.registry import Tenant
 
@@ -28,7 +28,7 @@ def with_details(tenant: Tenant, *, country: str | None = None, **details: str |
     """
     code = (country or "").strip().upper()
     if code and not re.fullmatch(r"[A-Z]{2}", code):
-        raise RegistryError(f"{code!r} is not a two-letter country code.")
+        raise RegistryError(f"{shown(code)} is not a two-letter country code.")
     given = {name: clean_name(text, _WHAT[name]) for name, text in details.items() if text and text.strip()}
     return replace(tenant, country=code or tenant.country, **given)
 
@@ -40,9 +40,11 @@ def parse_limit(text: str | None) -> Decimal | None:
     try:
         limit = Decimal(text.strip())
     except InvalidOperation:
-        raise WrongUse(f"{text!r} is not a limit in USD; write it as 200 or 49.50.") from None
+        raise WrongUse(f"{shown(text)} is not a limit in USD; write it as 200 or 49.50.") from None
     if not limit.is_finite() or not 0 < limit <= HIGHEST_LIMIT_USD:
-        raise WrongUse(f"A limit of {text.strip()} USD cannot be meant; it is above 0 and at most {HIGHEST_LIMIT_USD}.")
+        raise WrongUse(
+            f"A limit of {shown(text.strip())} USD cannot be meant; it is above 0 and at most {HIGHEST_LIMIT_USD}."
+        )
     if limit != limit.quantize(Decimal("0.01")):
-        raise WrongUse(f"A limit of {text.strip()} USD has parts of a cent; OpenAI's limits are whole cents.")
+        raise WrongUse(f"A limit of {shown(text.strip())} USD has parts of a cent; OpenAI's limits are whole cents.")
     return limit

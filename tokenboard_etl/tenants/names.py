@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 
-from tokenboard_etl.errors import RegistryError
+from tokenboard_etl.errors import RegistryError, shown
 
 UNALLOCATED = "unallocated"
 MAX_NAME_LENGTH = 200
@@ -62,7 +62,8 @@ def check_tenant_id(tenant_id: str) -> str:
     """A tenant id as given by a person or a file."""
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", tenant_id) or len(tenant_id) > MAX_ID_LENGTH:
         raise RegistryError(
-            f"{tenant_id!r} is not a tenant id: lower-case letters, digits and single hyphens, at most {MAX_ID_LENGTH}."
+            f"{shown(tenant_id)} is not a tenant id: lower-case letters, digits and single hyphens, at most "
+            f"{MAX_ID_LENGTH}."
         )
     if tenant_id == UNALLOCATED:
         raise RegistryError(f"{UNALLOCATED!r} is reserved for spend that belongs to nobody.")

@@ -14,7 +14,7 @@ from babel.numbers import list_currencies
 
 from tokenboard_etl.billing.policy_file import load_policy
 from tokenboard_etl.connections import connections
-from tokenboard_etl.errors import RegistryError
+from tokenboard_etl.errors import RegistryError, shown
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.tenants.csv_import import read_tenants
 from tokenboard_etl.tenants.details import parse_limit, with_details
@@ -111,7 +111,7 @@ def _register(
 ) -> str:
     _refuse_other_providers(registration.providers)
     if registration.currency not in list_currencies():
-        raise RegistryError(f"{registration.currency!r} is not an ISO 4217 currency code.")
+        raise RegistryError(f"{shown(registration.currency)} is not an ISO 4217 currency code.")
     name = clean_name(registration.name)
     known = {tenant.tenant_id: tenant for tenant in tenants(warehouse)}
     same = next((each for each in known.values() if name_key(each.name) == name_key(name)), None)
@@ -166,7 +166,7 @@ def _refuse_other_limit(registration: Registration, pending: Sequence[Order]) ->
 def _refuse_other_providers(providers: Collection[str]) -> None:
     for each in providers or ("",):
         if each not in PROVIDERS:
-            raise RegistryError(f"{each!r} is no provider; there are {' and '.join(PROVIDERS)}.")
+            raise RegistryError(f"{shown(each)} is no provider; there are {' and '.join(PROVIDERS)}.")
 
 
 def _providers_of(warehouse: duckdb.DuckDBPyConnection, tenant_id: str) -> set[str]:
