@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODE_TESTS := tests/prism tests/browser
 VALIDATOR := tests/reading/validator
+SPARK := tests/lake/spark
 PEERS := benchmarks/peers
 
 # One worker more than there are cores, because tests also wait for processes. The tests of a file stay together.
@@ -13,7 +14,7 @@ SCRATCH ?= $(shell awk '$$2 == "/dev/shm" {options = $$4} END {exit options == "
 	2>/dev/null && test -w /dev/shm && df -Pk /dev/shm | awk 'NR == 2 && $$4 >= 4 * 1024 * 1024 {print "/dev/shm"}')
 PYTEST = $(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check chaos bench lint types setup dev lock audit schema dictionary clean
+.PHONY: demo test check chaos bench spark lint types setup dev lock audit schema dictionary clean
 
 demo: $(VENV)/.ready  ## everything once, against the sandbox
 	@$(BIN)/tokenboard demo
@@ -29,6 +30,9 @@ chaos: $(VENV)/.ready  ## kills, faults, page sizes, time zones and properties a
 
 bench: $(VENV)/.ready $(PEERS)/.venv/.ready  ## what a night and a closing cost, against the floor, dlt and pandas
 	$(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(BIN)/python -m benchmarks
+
+spark: $(SPARK)/.venv/.ready  ## every model on Apache Spark against DuckDB, value by value; needs Java 17
+	$(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(SPARK)/.venv/bin/python -m pytest tests/lake/test_spark.py
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -52,6 +56,8 @@ lock: $(VENV)/.ready  ## pin the newest allowed versions, with hashes and withou
 	$(COMPILE) --python-version 3.11 --no-strip-extras --upgrade --extra postgres --constraints requirements.lock \
 		pyproject.toml --output-file deploy/requirements.lock
 	cd $(VALIDATOR) && $(COMPILE) --python-version 3.12 --no-header --upgrade requirements.in --output-file requirements.lock
+	cd $(SPARK) && $(COMPILE) --python-version 3.11 --no-header --upgrade --constraints ../../../requirements.lock \
+		requirements.in --output-file requirements.lock
 	cd $(PEERS) && $(COMPILE) --python-version 3.11 --no-header --upgrade requirements.in --output-file requirements.lock
 
 audit: $(VENV)/.ready  ## known vulnerabilities of what is pinned; asks PyPI, so it is no part of `test`
@@ -67,7 +73,8 @@ dictionary: $(VENV)/.ready  ## docs/data-dictionary.md, after a change of a publ
 		print(data_dictionary(published_tables()), end="")' >docs/data-dictionary.md
 
 clean:
-	rm -rf $(VENV) $(VALIDATOR)/.venv $(PEERS)/.venv $(NODE_TESTS:=/node_modules) test-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VALIDATOR)/.venv $(PEERS)/.venv $(SPARK)/.venv $(NODE_TESTS:=/node_modules)
+	rm -rf test-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11, 3.12 or 3.13 is needed; try make PYTHON=python3.11" \
@@ -83,6 +90,15 @@ $(VALIDATOR)/.venv/.ready: $(VALIDATOR)/requirements.lock $(VALIDATOR)/mend.py
 	$(VALIDATOR)/.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--ignore-requires-python -r $(VALIDATOR)/requirements.lock
 	$(VALIDATOR)/.venv/bin/python $(VALIDATOR)/mend.py
+	@touch $@
+
+# Beside the packages of $(VENV), which it sees too: 900 MB that nothing else needs.
+$(SPARK)/.venv/.ready: $(VENV)/.ready $(SPARK)/requirements.lock
+	$(BIN)/python -m venv $(SPARK)/.venv
+	$(SPARK)/.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(SPARK)/requirements.lock
+	@$(SPARK)/.venv/bin/python -c 'import pathlib, sys, sysconfig; \
+		pathlib.Path(sysconfig.get_path("purelib"), "beside.pth").write_text(f"import site; site.addsitedir({sys.argv[1]!r})\n")' \
+		"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	@touch $@
 
 # In an environment of its own, because nothing but the benchmarks needs what the peers are written with.

@@ -57,7 +57,7 @@ intraday = dg.define_asset_job(
     description="Read the last minutes of usage, estimate them and publish them apart.",
 )
 
-_UNDER_WAY = (
+UNDER_WAY = (
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -69,7 +69,7 @@ _UNDER_WAY = (
 @dg.schedule(job=intraday, cron_schedule="*/5 * * * *", execution_timezone="UTC")
 def intraday_5_min(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """The last minutes, unless the run before is still at it: the next one then reads on from there."""
-    under_way = dg.RunsFilter(job_name=intraday.name, statuses=list(_UNDER_WAY))
+    under_way = dg.RunsFilter(job_name=intraday.name, statuses=list(UNDER_WAY))
     if context.instance.get_runs(under_way, limit=1):
         yield dg.SkipReason("The intraday run before has not ended yet.")
     else:

@@ -27,6 +27,7 @@ from assets.provisioning import provision_pending, provision_tenant, registratio
 from assets.publishing import published
 from assets.reports import reports
 from assets.resources import Surroundings, for_runs
+from assets.spreading import connections_02_utc, land_connection, night_after_connections
 
 
 def definitions(surroundings: Surroundings) -> dg.Definitions:
@@ -47,9 +48,9 @@ def definitions(surroundings: Surroundings) -> dg.Definitions:
             ]
         ),
         asset_checks=[identities, issued_documents_unchanged],
-        jobs=[nightly, intraday, month_close, provision_tenant, provision_pending, rebuild],
-        schedules=[nightly_02_utc, intraday_5_min, weekly_reread, month_close_day_5],
-        sensors=[dead_runs, old_runs, registration_inbox, alerts],
+        jobs=[nightly, intraday, month_close, provision_tenant, provision_pending, rebuild, land_connection],
+        schedules=[nightly_02_utc, intraday_5_min, weekly_reread, month_close_day_5, connections_02_utc],
+        sensors=[dead_runs, old_runs, registration_inbox, alerts, night_after_connections],
         resources={"surroundings": for_runs(surroundings)},
     )
 

@@ -97,22 +97,11 @@ def landing_results(
     key: dg.AssetKey, window: Window, outcomes: Sequence[Landing | Failure]
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """How one landing asset came out, over all connections."""
-    landed = [each for each in outcomes if isinstance(each, Landing)]
     failed = [each for each in outcomes if isinstance(each, Failure)]
     for failure in failed:
         if isinstance(failure.error, StorageFailed):
             raise failure.error  # the note for the load may be missing too
-    yield dg.MaterializeResult(
-        asset_key=key,
-        metadata={
-            "connections": len({landing.connection_id for landing in landed}),
-            "failed": len(failed),
-            "pages": sum(len(landing.pages) for landing in landed),
-            "bytes": sum(page.bytes for landing in landed for page in landing.pages),
-            "window": str(window),
-            "loads": [landing.load_id for landing in landed],
-        },
-    )
+    yield dg.MaterializeResult(asset_key=key, metadata={**landed_of(outcomes), "window": str(window)})
     yield dg.AssetCheckResult(
         asset_key=key,
         check_name=LANDED_WHOLE,
@@ -120,6 +109,18 @@ def landing_results(
         severity=dg.AssetCheckSeverity.ERROR,
         description="; ".join(str(failure.error) for failure in failed) or None,
     )
+
+
+def landed_of(outcomes: Sequence[Landing | Failure]) -> dict[str, Any]:
+    """Outcomes in figures."""
+    landed = [each for each in outcomes if isinstance(each, Landing)]
+    return {
+        "connections": len({landing.connection_id for landing in landed}),
+        "failed": len(outcomes) - len(landed),
+        "pages": sum(len(landing.pages) for landing in landed),
+        "bytes": sum(page.bytes for landing in landed for page in landing.pages),
+        "loads": [landing.load_id for landing in landed],
+    }
 
 
 def raw_assets(provider: str, *, snapshots: bool) -> dg.AssetsDefinition:

@@ -8,6 +8,8 @@ from assets.invoices import ISSUED
 from assets.models import NIGHTLY_MODELS
 from assets.resources import Surroundings
 from assets.tables import asset_key
+from tokenboard_etl.lake.keeping import keep
+from tokenboard_etl.lake.stored import Lake
 from tokenboard_etl.warehouse.publish import PUBLISHED_SCHEMAS, publish
 
 PUBLISHED = dg.AssetKey(["published", "tokenboard"])
@@ -26,8 +28,11 @@ PUBLISHED = dg.AssetKey(["published", "tokenboard"])
     description="published/tokenboard.duckdb: a verified read-only copy, put in place with one rename.",
 )
 def published(surroundings: dg.ResourceParam[Surroundings]) -> dg.MaterializeResult[Any]:
-    """Copies the working file, drops what is not for analysts, verifies, renames."""
+    """Copies the working file, drops what is not for analysts, verifies, renames; writes the lake, if one is set."""
     settings = surroundings.settings()
     with surroundings.warehouse() as warehouse:
         size = publish(warehouse, settings.warehouse_path, settings.published_path)
-    return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(str(settings.published_path)), "bytes": size})
+        lake = Lake(settings.lake_url) if settings.lake_url else None
+        kept = {"lake": keep(warehouse, lake, settings.lake_lock_path).name} if lake else {}
+    path = dg.MetadataValue.path(str(settings.published_path))
+    return dg.MaterializeResult(metadata={"path": path, "bytes": size, **kept})

@@ -11,7 +11,12 @@ _KILLED = (
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELED,
 )
-_WORK = (RANGE_START, RANGE_END, PARTITION)
+NIGHT = "tokenboard/night"
+"""Run tag: the days of a night whose connections were landed by runs of their own, first/last (assets/spreading.py)."""
+
+LANDING_JOB = "land_connection"
+
+_WORK = (RANGE_START, RANGE_END, PARTITION, NIGHT)
 _AT_MOST = 200
 """Runs looked back on; more interruptions in a row begin anew."""
 
@@ -22,10 +27,11 @@ COULD_NOT_LAND = "tokenboard/could_not_land"
 _STEP_FAILED = "STEP_FAILURE"
 
 
-def interrupted_runs(context: dg.AssetExecutionContext) -> frozenset[str]:
+def interrupted_runs(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> frozenset[str]:
     """The run itself, and those of the same job and days right before it that were killed or could not land a report.
 
     A run that ended otherwise ends the chain: after a refused load or a failed check the providers are asked anew.
+    A night also goes on from the runs that landed its connections.
     """
     tags = {name: context.run.tags[name] for name in _WORK if name in context.run.tags}
     chain = [context.run.run_id]
@@ -38,6 +44,10 @@ def interrupted_runs(context: dg.AssetExecutionContext) -> frozenset[str]:
         if not _was_killed(run) and COULD_NOT_LAND not in run.tags:
             break
         chain.append(run.run_id)
+    night = context.run.tags.get(NIGHT)
+    if night and context.run.job_name != LANDING_JOB:
+        landed = context.instance.get_runs(dg.RunsFilter(job_name=LANDING_JOB, tags={NIGHT: night}))
+        chain += [run.run_id for run in landed]
     return frozenset(chain)
 
 

@@ -19,8 +19,8 @@ from assets.history import forget_old_runs
 from assets.liveness import end_dead_runs
 from assets.partitions import range_tags
 from assets.resources import Surroundings
-from tokenboard_etl.errors import StorageFailed, error_named, is_ours
-from tokenboard_etl.files import storage_errors, write_atomically
+from tokenboard_etl.errors import RecordsUnavailable, StorageFailed, TokenboardError, error_named, is_ours
+from tokenboard_etl.files import FULL, READ_ONLY, storage_errors, storage_failed, write_atomically
 from tokenboard_etl.periods import Month, Window
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.warehouse.checks import violations_found
@@ -43,8 +43,18 @@ run_monitoring: {enabled: true, poll_interval_seconds: 30, free_slots_after_run_
 run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}  # only of runs whose process died
 """
 
-_FULL = re.compile(r"disk is full|disk I/O error|No space left on device")
+_REFUSALS = {
+    re.compile(r"disk is full|disk I/O error|No space left on device"): FULL,
+    re.compile(r"attempt to write a readonly database"): READ_ONLY,
+    re.compile(r"unable to open database file"): "no file can be made there (is the disk full, or read-only?)",
+}
 """How SQLite, which Dagster records runs in, says it."""
+
+_UNREACHABLE = re.compile(r"psycopg\d?\.|dagster_postgres\.")
+"""Whose errors are heard where Dagster was told to record runs in Postgres, and that is gone."""
+
+_ASKED_AGAIN = "Retrying failed database"
+"""How Dagster's log begins to say that it tries again; the driver's words follow."""
 
 _INTERRUPTS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 
@@ -142,7 +152,7 @@ def _run(
     """Executes a job to its end; raises the error of the first step that failed, or the checks that did."""
     with (
         _own_words_only(),
-        _full_disk_named(settings.dagster_path),
+        lost_records_named(settings.dagster_path),
         nullcontext(instance) if instance else instance_for(settings.dagster_path) as recorder,
     ):
         end_dead_runs(recorder, settings.running_path)  # where no daemon runs, nobody else does
@@ -173,23 +183,30 @@ def _raise_failure(result: dg.ExecuteInProcessResult) -> None:
     ]
     if failed:
         raise violations_found(failed)
-    failure = next((event for event in result.all_events if event.is_step_failure), None)
-    if failure is None:  # no step failed and no check did: it was stopped between two steps
+    if failure := next((event for event in result.all_events if event.is_step_failure), None):
+        raise _as_ours(failure.step_failure_data.error, f"step {failure.step_key}")
+    ended = next((event for event in result.all_events if event.is_run_failure), None)
+    if ended is None or ended.job_failure_data.error is None:  # no step failed and no check did: it was stopped
         raise KeyboardInterrupt
-    raise _as_ours(failure)
+    raise _as_ours(ended.job_failure_data.error, "the run")  # between two steps, where Dagster records it
 
 
 @contextmanager
-def _full_disk_named(folder: Path) -> Iterator[None]:
-    """Dagster on a full disk: one error of ours instead of SQLite's."""
+def lost_records_named(folder: Path) -> Iterator[None]:
+    """Where Dagster cannot record a run: one error of ours instead of SQLite's or of Postgres' driver."""
     try:
         yield
+    except TokenboardError:
+        raise
     except Exception as error:
-        if _FULL.search(str(error)):
-            raise StorageFailed(
-                f"Cannot record the run in {folder}: the disk is full. Nothing half-written is used; "
-                "free space and run the same command again."
+        said = "\n".join([f"{type(error).__module__}.{error}", *getattr(error, "__notes__", ())])
+        if _UNREACHABLE.search(said):
+            raise RecordsUnavailable(
+                f"The run cannot be recorded: the Postgres that {folder / 'dagster.yaml'} names does not answer, or "
+                "was restarted. Nothing half-done is used; see that it is up and run the same command again."
             ) from error
+        if reason := next((reason for words, reason in _REFUSALS.items() if words.search(said)), None):
+            raise storage_failed(folder, reason) from error
         raise
 
 
@@ -197,22 +214,33 @@ def _full_disk_named(folder: Path) -> Iterator[None]:
 def _own_words_only() -> Iterator[None]:
     """Keeps what Dagster and asyncio say on stderr when a run is stopped or cannot be recorded: ours says it."""
     said = io.StringIO()
+    logging.root.addFilter(_in_our_words)
     try:
         with redirect_stderr(said):
             yield
-    except (KeyboardInterrupt, StorageFailed):
+    except (KeyboardInterrupt, StorageFailed, RecordsUnavailable):
         raise
     except BaseException as error:
         if type(error).__name__ in _INTERRUPTS:
             raise KeyboardInterrupt from None
         sys.stderr.write(said.getvalue())
         raise
+    finally:
+        logging.root.removeFilter(_in_our_words)
     sys.stderr.write(said.getvalue())
 
 
-def _as_ours(event: dg.DagsterEvent) -> Exception:
-    """The exception a step ended with, from what Dagster kept of it: ours, or the deepest cause of a defect."""
-    found = data = event.step_failure_data.error
+def _in_our_words(record: logging.LogRecord) -> bool:
+    """Whether a record of the root logger is let through. That of another try at Dagster's database is ours to say."""
+    if not str(record.msg).startswith(_ASKED_AGAIN):
+        return True
+    log.warning("Dagster's database does not answer; it is asked again")
+    return False
+
+
+def _as_ours(data: SerializableErrorInfo | None, what: str) -> Exception:
+    """The exception something ended with, from what Dagster kept of it: ours, or the deepest cause of a defect."""
+    found = data
     while data:
         found = data
         if data.cls_name in _INTERRUPTS:
@@ -222,7 +250,7 @@ def _as_ours(event: dg.DagsterEvent) -> Exception:
             break
         data = data.cause
     else:
-        error = RuntimeError(f"step {event.step_key} failed: {_message(found) if found else 'without a word'}")
+        error = RuntimeError(f"{what} failed: {_message(found) if found else 'without a word'}")
     if found:
         error.add_note(found.to_string())
     return error

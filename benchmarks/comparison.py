@@ -15,7 +15,7 @@ from benchmarks.sizes import organizations
 from benchmarks.systems import DLT, FLOOR, NIGHTLY, compare
 from benchmarks.tables import Table, seconds, times
 
-REPEATS = {"small": 3, "medium": 3, "large": 2}
+REPEATS = 2
 OURS = "nightly without Dagster"
 _EXCEPT_WORK = ("start", "dagster")
 
@@ -26,7 +26,7 @@ def run(options: Namespace, folder: Path, say: Callable[[str], None]) -> dict[st
     for name in options.sizes:
         with served_world(organizations(name), folder / name / "world") as world:
             measured = []
-            for each in compare(world, folder / name, options.repeats or REPEATS[name], options.systems):
+            for each in compare(world, folder / name, options.repeats or REPEATS, options.systems):
                 say(f"{name} {each.what}: {each.wall_s:.2f} s, {each.cpu_s:.2f} CPU s, {each.peak_rss_mb} MB")
                 measured.append(asdict(each))
         found[name] = {"tenants": sum(size.projects for size in world.sizes), "rows": world.rows, "runs": measured}

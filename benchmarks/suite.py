@@ -51,6 +51,7 @@ def measure(names: Sequence[str], options: argparse.Namespace, console: Console)
                 result = PARTS[name].run(options, Path(folder), lambda words: console.print(words, highlight=False))
         except SystemExit as failure:  # a process that was measured failed; the other parts can still be measured
             wrong.append(f"{name} could not be measured: {failure}")
+            console.print(wrong[-1], style="bold red", highlight=False)
             continue
         if not PARTS[name].exact(result):
             wrong.append(f"{name}: not exact, or more was left or asked than may be; see its table")
@@ -108,7 +109,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, help="of each system at each size, and of each night on a year")
     parser.add_argument("--tenants", type=int, default=5000, help="whose month is closed")
     parser.add_argument("--projects", type=int, default=200, help="of the slow provider; up to 200 are all asked about")
-    parser.add_argument("--publish-gb", type=float, default=0.5, help="size of the file that is published")
-    parser.add_argument("--nights", type=int, default=50, help="how many are run in a row")
+    parser.add_argument("--publish-gb", type=float, default=1.0, help="size of the file that is published")
+    parser.add_argument("--nights", type=int, default=20, help="how many are run in a row")
     parser.add_argument("--year-size", choices=NAMES, default="small", help="of the year of history")
     return parser.parse_args()

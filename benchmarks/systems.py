@@ -54,11 +54,15 @@ def run_script(system: str, world: World, folder: Path) -> Measured:
     return Measured.of(system, watched, said["rows"], not off_usd and said["rows"] == world.rows, off_usd, stages)
 
 
-def run_night(world: World, prepared: Path, home: Path) -> Measured:
-    """Reads all of a world in one night, in a copy of a prepared home, and holds the warehouse against the oracle."""
+def run_night(world: World, prepared: Path, home: Path, **more: str) -> Measured:
+    """Reads all of a world in one night, in a copy of a prepared home, and holds the warehouse against the oracle.
+
+    `more` is what our command is told besides.
+    """
     shutil.copytree(prepared, home)
     window = ["--from", str(world.sizes[0].dates[0]), "--to", str(world.sizes[0].dates[-1])]
-    watched = watch([*COMMAND, "nightly", *window], environment(world, home), home, home / "nightly.log")
+    told = {**environment(world, home), **more}
+    watched = watch([*COMMAND, "nightly", *window], told, home, home / "nightly.log")
     exact, off_usd = held_against(home / "warehouse.duckdb", world.oracles)
     return Measured.of(NIGHTLY, watched, world.rows, exact, off_usd, stages_of(home, watched))
 

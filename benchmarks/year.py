@@ -40,7 +40,7 @@ def run(options: Namespace, folder: Path, say: Callable[[str], None]) -> dict[st
             shutil.copytree(folder / "prepared", before)
             _read(world, before, sizes[0].dates[-1 - days : -1])
             say(f"year: {history} of history is read")
-            for number in range(options.repeats or 2):
+            for number in range(options.repeats or 1):
                 shutil.copytree(before, home)
                 watched = watch([*COMMAND, "nightly"], environment(world, home), home, home / "nightly.log")
                 measured = Measured.of(history, watched, world.rows * 5 // DAYS, True, stages=stages_of(home, watched))

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 _FORKS = multiprocessing.get_context("forkserver")
@@ -23,26 +24,45 @@ _STANDARD = ("in", "out", "err")
 
 
 def tokenboard(
-    *arguments: str, env: Mapping[str, str], cwd: Path, stdin: str | bytes = "", timeout_s: float = 300
+    *arguments: str,
+    env: Mapping[str, str],
+    cwd: Path,
+    stdin: str | bytes = "",
+    timeout_s: float = 300,
+    first: Callable[[], None] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Runs the command to its end in this environment, which holds nothing else, and this folder.
 
-    Raises TimeoutError, with the process killed, if it hangs.
+    `first` is called in the process before the command is. Raises TimeoutError, with the process killed, if it hangs.
     """
     with tempfile.TemporaryDirectory() as folder:
         streams = [Path(folder) / name for name in _STANDARD]
         streams[0].write_bytes(stdin.encode() if isinstance(stdin, str) else stdin)
-        process = _FORKS.Process(target=_become, args=(arguments, dict(env), str(cwd), [str(each) for each in streams]))
+        args = (arguments, dict(env), str(cwd), [str(each) for each in streams], first)
+        process = _FORKS.Process(target=_become, args=args)
         process.start()
         process.join(timeout_s)
         if process.exitcode is None:
             process.kill()
             raise TimeoutError(f"{arguments} hangs")
-        out, err = (path.read_bytes().decode() for path in streams[1:])
+        out, err = (path.read_bytes().decode() if path.exists() else "" for path in streams[1:])
         return subprocess.CompletedProcess(arguments, process.exitcode, out, err)
 
 
-def _become(arguments: Sequence[str], env: Mapping[str, str], cwd: str, streams: Sequence[str]) -> None:
+def forked(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
+    """A process of its own that runs a function of a test module, started."""
+    process = _FORKS.Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def _become(
+    arguments: Sequence[str],
+    env: Mapping[str, str],
+    cwd: str,
+    streams: Sequence[str],
+    first: Callable[[], None] | None,
+) -> None:
     """Runs in the fork: nothing of the server's surroundings is left to the command."""
     os.environ.clear()
     os.environ.update(env)
@@ -57,6 +77,8 @@ def _become(arguments: Sequence[str], env: Mapping[str, str], cwd: str, streams:
     from tokenboard_etl.cli import main
 
     try:
+        if first is not None:
+            first()
         main()
     finally:
         atexit._run_exitfuncs()  # a fork of multiprocessing leaves them out

@@ -18,6 +18,7 @@ import duckdb
 import hypothesis
 import pytest
 
+from chaos.report import Report, as_table
 from examples import AT_LENGTH
 from tokenboard_etl.closing import bring_up_to_date
 from tokenboard_etl.connections import connections
@@ -36,6 +37,8 @@ CONTRACTS = ROOT.parent / "shared" / "contracts"
 
 NOW = datetime(2026, 6, 15, 2, 0, tzinfo=UTC)
 """The night most tests play in."""
+
+_REPORT = pytest.StashKey[Report]()
 
 
 def _refuse_foreign_sockets(event: str, args: tuple[Any, ...]) -> None:
@@ -67,6 +70,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests begin first: at the end, no worker is alone with one while the others have nothing left."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture
+def report(pytestconfig: pytest.Config) -> Report:
+    """Where a campaign adds its line."""
+    return pytestconfig.stash.setdefault(_REPORT, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Prints what the campaigns did."""
+    if lines := config.stash.get(_REPORT, []):
+        terminalreporter.section("campaigns")
+        for line in as_table(lines):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)

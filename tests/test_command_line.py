@@ -340,40 +340,6 @@ def test_the_hosts_time_zone_changes_no_figure(good_run: tuple[Path, Ended], she
     assert rows(there, states) == rows(here, states)
 
 
-# --- disks that are full
-
-
-@pytest.fixture
-def small_disk(used: Shell) -> Iterator[Path]:
-    """A file system of its own under the home, with what the home held."""
-    held = used.home.with_name("held")
-    used.home.rename(held)
-    used.home.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(used.home)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small file system is not allowed here")
-    try:
-        shutil.copytree(held, used.home, dirs_exist_ok=True)
-        yield used.home
-    finally:
-        subprocess.run(["umount", str(used.home)], check=True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("left_kib", [*(pytest.param(each, marks=pytest.mark.chaos) for each in (64, 1024)), 5000])
-def test_a_full_disk_is_named_and_costs_nothing_but_the_run(used: Shell, small_disk: Path, left_kib: int) -> None:
-    """With less or more left, the disk fills at another step: Dagster's records, the load, the published copy."""
-    before, filler = used.published.read_bytes(), small_disk / "filler"
-    filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - left_kib * 1024))
-    ended = used.nightly()
-    after = used.published.read_bytes()
-    filler.unlink()
-    assert "the disk is full" in ended.refused_with(1)
-    assert after == before
-    used.nightly().done()
-    assert rows(used.published, f"SELECT count(*) > 0 FROM billing.charges WHERE usage_date = '{NEXT}'") == [(True,)]
-
-
 # --- days and months
 
 

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,6 +21,7 @@ from pydantic import SecretStr
 
 from tokenboard_etl.errors import (
     AnswerTooLarge,
+    ClockWrong,
     ConfigurationError,
     KeyRefused,
     MalformedAnswer,
@@ -472,6 +475,31 @@ def test_the_key_does_not_follow_a_redirect(serve: Serve, status: int, request_:
     assert isinstance(sent.error, ProviderRejected)
     assert f"HTTP {status}" in str(sent.error)
     assert (len(server.asked), elsewhere.asked) == (1, [])
+
+
+@pytest.mark.parametrize("days", [-31, -1, 1, 31])
+def test_a_clock_that_is_not_the_providers_is_refused_before_anything_is_read(serve: Serve, days: int) -> None:
+    """The server says in the usual header what time it is."""
+    server = serve(reply(200, {"data": []}, Date=format_datetime(datetime.now(UTC) + timedelta(days=days))))
+    sent = send(server.base_url, COSTS)
+    assert isinstance(sent.error, ClockWrong)
+    assert sent.error.exit_status == 2
+    assert "set the clock right" in str(sent.error)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("hours", [-11, 11, None])
+def test_a_clock_within_half_a_day_or_a_provider_that_tells_no_time_is_no_reason_to_stop(
+    serve: Serve, hours: int | None
+) -> None:
+    told = "soon" if hours is None else format_datetime(datetime.now(UTC) + timedelta(hours=hours))
+    assert send(serve(reply(200, {"data": []}, Date=told)).base_url, COSTS).answer.status == 200
+
+
+def test_what_a_creating_post_brought_is_kept_whatever_the_clock_says(serve: Serve) -> None:
+    """The key in it is shown once."""
+    told = format_datetime(datetime.now(UTC) - timedelta(days=31))
+    assert send(serve(reply(200, {"key": "x"}, Date=told)).base_url, CREATE).answer.status == 200
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ WHERE_FLOATS_ARE_SECONDS = {
     ("providers/shapes.py", "<module>"),  # a number is checked to be one and thrown away
 }
 WHERE_JSON_HAS_NO_AMOUNTS = {
+    ("lake/stored.py", "Lake.newest"),
     ("provisioning.py", "registration_inbox"),
     ("alerts.py", "alerts"),
     ("verdicts.py", "_error_text"),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ import duckdb
 import pytest
 
 from assets.run import run_nightly
+from tests.figures import expected_days
 from tokenboard_etl.periods import Window, lookback_window, utc_day
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
-from tokenboard_etl.providers.sandbox.world import World
 from tokenboard_etl.settings import Settings, load_settings
 from tokenboard_etl.tenants.csv_import import import_tenants
 from tokenboard_etl.warehouse.connection import open_warehouse
@@ -50,21 +49,6 @@ def rows_of(path: Path) -> dict[str, list[tuple[Any, ...]]]:
         return found
     finally:
         connection.close()
-
-
-def expected_days(world: World, window: Window, seen_at: datetime) -> dict[tuple[date, str], tuple[Decimal, Decimal]]:
-    """(day, connection) -> (tenants' cost, nobody's cost), with Decimal from the world's own rows."""
-    projects = {p for tenant in world.tenants for p in tenant.openai_projects[world.organizations[0].id]}
-    keys = {key for tenant in world.tenants for key in tenant.openrouter_keys}
-    sums: dict[tuple[date, str], dict[bool, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
-    with localcontext(prec=80):
-        for day in window.days():
-            for cost in world.openai_costs(world.organizations[0].id, day, seen_at):
-                amount = cost.amount_usd.quantize(Decimal("1e-18"), ROUND_HALF_UP)
-                sums[day, "openai"][cost.project_id in projects] += amount
-            for spend in world.openrouter_spend(day, seen_at):
-                sums[day, "openrouter"][spend.key_hash in keys] += spend.usage_usd
-        return {key: (by_owner[True], by_owner[False]) for key, by_owner in sums.items()}
 
 
 def test_tenants_and_unallocated_equal_the_providers_total_to_the_last_digit(

@@ -23,6 +23,7 @@ README = (ROOT / "README.md").read_text()
     [
         ("requirements.lock", 80),
         ("tests/reading/validator/requirements.lock", 30),
+        ("tests/lake/spark/requirements.lock", 10),
         ("benchmarks/peers/requirements.lock", 30),
     ],
 )
@@ -40,9 +41,11 @@ def test_the_lock_holds_every_declared_dependency() -> None:
         *project["dependencies"],
         *(each for extra in project["optional-dependencies"].values() for each in extra),
     ]
-    locked = {
-        name.lower() for name in re.findall(r"^([A-Za-z0-9_.-]+)", (ROOT / "requirements.lock").read_text(), re.M)
-    }
+    locks = [
+        ROOT / "requirements.lock",
+        ROOT / "tests" / "lake" / "spark" / "requirements.lock",
+    ]  # of the extra `spark`
+    locked = {name.lower() for lock in locks for name in re.findall(r"^([A-Za-z0-9_.-]+)", lock.read_text(), re.M)}
     missing = [d for d in declared if re.match(r"[A-Za-z0-9_.-]+", d)[0].lower().replace("_", "-") not in locked]
     assert missing == []
 
@@ -136,7 +139,15 @@ def test_the_readme_names_every_variable_command_job_and_dependency() -> None:
     ]
     for command in [*commands, *further]:
         assert f"`tokenboard {command}" in README, command
-    for job in ("nightly", "intraday", "month_close", "provision_tenant", "provision_pending", "rebuild"):
+    for job in (
+        "nightly",
+        "intraday",
+        "month_close",
+        "provision_tenant",
+        "provision_pending",
+        "rebuild",
+        "land_connection",
+    ):
         assert defs.resolve_job_def(job)
         assert f"`{job}`" in README
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -128,6 +128,23 @@ def test_an_interrupted_load_goes_on_with_the_lists_of_keys_it_began_with(
     assert made not in asked_for
 
 
+def test_a_list_of_keys_read_while_the_clock_was_ahead_is_not_the_newest(
+    settings: Settings, openrouter: Connection
+) -> None:
+    """By its name it would be for a month, and keys made in it would not be asked for."""
+
+    def read(report: str, now: datetime) -> Landing:
+        return asyncio.run(extract(openrouter, report, WINDOW, settings.landing_path, lambda: now))
+
+    def list_used(now: datetime) -> str:
+        uses = json.loads((read("analytics", now).folder / "manifest.json").read_bytes())["uses"]
+        return str(uses["keys"])
+
+    ahead, right = (read("keys", now).load_id for now in (settings.now + timedelta(days=31), settings.now))
+    assert list_used(settings.now) == right
+    assert list_used(settings.now - timedelta(days=3)) == ahead  # a clock that was set back knows of none before it
+
+
 def test_an_interrupted_load_whose_lists_were_pruned_begins_anew(settings: Settings, openrouter: Connection) -> None:
     def read(connection: Connection, report: str) -> Landing:
         landing = asyncio.run(extract(connection, report, WINDOW, settings.landing_path, lambda: settings.now))

@@ -24,6 +24,7 @@ from tokenboard_etl.cli_connections import connect, vault_app
 from tokenboard_etl.cli_export import export_app
 from tokenboard_etl.cli_invoices import close, credit_note, prove
 from tokenboard_etl.cli_life import tenants_offboard, tenants_resume, tenants_suspend
+from tokenboard_etl.cli_models import models
 from tokenboard_etl.cli_provisioning import key_app, provision, tenants_limit, tenants_rotate, tenants_show
 from tokenboard_etl.cli_reading import breakdown, summary, trend
 from tokenboard_etl.cli_reports import reports
@@ -53,6 +54,7 @@ app.add_typer(export_app, name="export")
 for _command in (backup, connect, close, prove, provision, restore, summary, trend, breakdown, unallocated, usage):
     app.command()(_command)
 app.command()(reports)
+app.command()(models)
 app.command("credit-note")(credit_note)
 tenants_app.command("show")(tenants_show)
 tenants_app.command("adopt")(tenants_adopt)

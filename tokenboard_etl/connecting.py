@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr
 
-from tokenboard_etl.asking import asking
 from tokenboard_etl.connections import Connection, Mode, base_url, connections, refuse_other_kinds
 from tokenboard_etl.errors import KeyRefused, TokenboardError, WrongUse
+from tokenboard_etl.extraction.asking import asking
 from tokenboard_etl.periods import Window, utc_day
 from tokenboard_etl.providers import openai, openai_accounts, openai_entities, openrouter
 from tokenboard_etl.providers.wire import Fetch

@@ -5,6 +5,7 @@
     |-- ConfigurationError          the surroundings are not as they must be
     |   |-- KeyMissing              no key, so there is nothing to read
     |   |-- KeyRefused              a key of the wrong kind, or without the permission
+    |   |-- ClockWrong              this machine's clock is not the provider's by half a day or more
     |   |-- PolicyError             the policy file cannot mean what it says
     |   |-- EncryptionKeyMissing    no key to encrypt or decrypt stored secrets with
     |   `-- EncryptionKeyWrong      none of the given keys encrypted a stored secret
@@ -18,12 +19,15 @@
     |-- LoadRefused                 the data arrived, and must not replace what we have
     |-- WarehouseError
     |   |-- WarehouseBusy           another process is writing: try again
-    |   `-- SchemaTooNew            the file was written by newer code
+    |   |-- SchemaTooNew            the file was written by newer code
+    |   `-- NotTranslatable         a model says what another engine would not understand
+    |-- EngineFailed                another engine could not build the models
     |-- VaultError
     |   |-- VaultDamaged            the file with the stored secrets is not whole
     |   `-- SecretAltered           a stored secret is not the one that was stored there
     |-- BackupDamaged               a backup lacks a file, or holds one altered
     |-- StorageFailed               the disk is full, or not ours to write
+    |-- RecordsUnavailable          the database Dagster records runs in does not answer: try again
     |-- AlertNotSent                the webhook did not take a message: it is sent again
     |-- CheckFailed                 a blocking check found rows; nothing was published
     |-- ProvisioningPending         a tenant does not have at a provider yet what it is to have
@@ -83,6 +87,10 @@ class KeyRefused(ConfigurationError):
         self.request_id = request_id
         known_as = f" (request id {request_id})" if request_id else ""
         super().__init__(f"{provider} refused the key for {endpoint}: {reason}{known_as}. {advice}")
+
+
+class ClockWrong(ConfigurationError):
+    """What would be read now would be kept as read at another time: the days asked for are the wrong ones."""
 
 
 class PolicyError(ConfigurationError):
@@ -196,6 +204,14 @@ class SchemaTooNew(WarehouseError):
     """Migrations in the file that this version does not know."""
 
 
+class NotTranslatable(WarehouseError):
+    """A model is not in the subset of SQL that every engine understands alike."""
+
+
+class EngineFailed(TokenboardError):
+    """Apache Spark is not there, or could not build a model; the lake is as it was."""
+
+
 class VaultError(TokenboardError):
     """The vault, or one secret in it, could not be used."""
 
@@ -214,6 +230,12 @@ class BackupDamaged(TokenboardError):
 
 class StorageFailed(TokenboardError):
     """The operating system refused a write."""
+
+
+class RecordsUnavailable(TokenboardError):
+    """Dagster's own database, which is not ours to keep, was down or restarted while a run was recorded."""
+
+    retryable = True
 
 
 class AlertNotSent(TokenboardError):

@@ -14,14 +14,24 @@ from pathlib import Path
 
 from tokenboard_etl.errors import StorageFailed
 
+FULL, OVER_QUOTA, READ_ONLY, DENIED = (
+    "the disk is full", "the disk quota is used up", "the file system is read-only", "permission was denied",
+)  # fmt: skip
+
 _REASONS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "permission was denied",
-    errno.EPERM: "permission was denied",
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: OVER_QUOTA,
+    errno.EROFS: READ_ONLY,
+    errno.EACCES: DENIED,
+    errno.EPERM: DENIED,
 }
 
+_ADVICE = {
+    FULL: "free space",
+    OVER_QUOTA: "free space",
+    READ_ONLY: "mount it for writing",
+    DENIED: "let the user who runs this write there",
+}
 
 _ABANDONED_NS = 60 * 60 * 10**9
 """What a process has not written to for so long, it left behind."""
@@ -37,10 +47,15 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0, error.strerror or "the write failed")
-        raise StorageFailed(
-            f"Cannot write {path}: {reason}. Nothing half-written is used; mend that and run the same command again."
-        ) from error
+        raise storage_failed(path, _REASONS.get(error.errno or 0, error.strerror or "the write failed")) from error
+
+
+def storage_failed(path: Path, reason: str) -> StorageFailed:
+    """What was refused where, and what helps against it."""
+    advice = _ADVICE.get(reason, "mend that")
+    return StorageFailed(
+        f"Cannot write {path}: {reason}. Nothing half-written is used; {advice} and run the same command again."
+    )
 
 
 def sync_directory(folder: Path) -> None:

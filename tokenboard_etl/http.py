@@ -13,6 +13,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from types import TracebackType
 from typing import Self
@@ -40,7 +41,7 @@ from tokenboard_etl.errors import (
     answered_as,
 )
 from tokenboard_etl.providers.wire import Request, encode
-from tokenboard_etl.verdicts import judge, request_id_in
+from tokenboard_etl.verdicts import judge, refuse_wrong_clock, request_id_in
 
 log = logging.getLogger("tokenboard.http")
 logging.getLogger("httpx").setLevel(logging.WARNING)  # below, it tells whole addresses, and a webhook's is a secret
@@ -155,6 +156,8 @@ class Client:
                 request.provider, request.endpoint, f"the answer broke off ({type(error).__name__})"
             ) from None
         judge(request, response.status_code, response.headers, body)
+        if request.repeatable:  # one that made something, a key shown once perhaps, is not thrown away
+            refuse_wrong_clock(request, response.headers, datetime.now(UTC))
         return Answer(response.status_code, body, request_id_in(response.headers))
 
 

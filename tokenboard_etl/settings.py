@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     simulated_now: datetime | None = Field(None, validation_alias="TOKENBOARD_NOW")
     prices_url: str | None = Field(None, validation_alias="TOKENBOARD_PRICES_URL")
     alert_webhook: SecretStr | None = Field(None, validation_alias="TOKENBOARD_ALERT_WEBHOOK")
+    lake_url: str | None = Field(None, validation_alias="TOKENBOARD_LAKE_URL")
+    spark_remote: SecretStr | None = Field(None, validation_alias="SPARK_REMOTE")
+    spark_master: str | None = Field(None, validation_alias="TOKENBOARD_SPARK_MASTER")
     log_format: Literal["text", "json"] | None = Field(None, validation_alias="TOKENBOARD_LOG_FORMAT")
     dagster_home: Path | None = Field(None, validation_alias="DAGSTER_HOME")
 
@@ -106,6 +109,23 @@ class Settings(BaseSettings):
         if source is None or "://" in source:
             return source and cls._an_address(source)
         return str(Path(source).expanduser().resolve())
+
+    @field_validator("lake_url")
+    @classmethod
+    def _a_folder(cls, url: str | None) -> str | None:
+        """A path, or an address that fsspec knows; who may write there is not said in it."""
+        if url is None or "://" not in url:
+            return url and str(Path(url).expanduser().resolve())
+        if "@" in urlsplit(url).netloc:
+            raise ValueError("must be a path or an address without a user name")
+        return url.rstrip("/")
+
+    @field_validator("spark_remote")
+    @classmethod
+    def _may_hold_a_token(cls, remote: SecretStr | None) -> SecretStr | None:
+        if remote is not None:
+            protect(remote.get_secret_value())
+        return remote
 
     @field_validator("simulated_now")
     @classmethod
@@ -200,6 +220,11 @@ class Settings(BaseSettings):
     @property
     def logs_path(self) -> Path:
         return self.home / "logs"
+
+    @property
+    def lake_lock_path(self) -> Path:
+        """What writers of the lake hold while they say which of its editions is the newest."""
+        return self.home / "lake.lock"
 
     @property
     def running_path(self) -> Path:

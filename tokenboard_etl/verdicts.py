@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
 from pydantic_core import from_json
 
-from tokenboard_etl.errors import KeyRefused, ProviderRejected, ProviderUnavailable
+from tokenboard_etl.errors import ClockWrong, KeyRefused, ProviderRejected, ProviderUnavailable
 from tokenboard_etl.providers.wire import Request
 from tokenboard_etl.redaction import redact
 
@@ -23,6 +25,24 @@ _KEY_ADVICE = {
     "openai": "It must be an admin key (sk-admin-...) with the scope api.usage.read: set OPENAI_ADMIN_KEY.",
     "openrouter": "It must be a management key that is not disabled: set OPENROUTER_MANAGEMENT_KEY.",
 }
+
+
+CLOCKS_MAY_DIFFER = timedelta(hours=12)
+"""More is another day, and for a month ahead a provider may say that nothing was spent. Less, a cache may explain."""
+
+
+def refuse_wrong_clock(request: Request, headers: Mapping[str, str], now: datetime) -> None:
+    """Raises ClockWrong where an answer's date is not that of this machine, `now`; an answer without one passes."""
+    try:
+        theirs = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return
+    if theirs.tzinfo is not None and abs(now - theirs) >= CLOCKS_MAY_DIFFER:
+        raise ClockWrong(
+            f"By this machine's clock it is {now:%Y-%m-%d %H:%M} UTC, by {request.provider}'s "
+            f"{theirs.astimezone(UTC):%Y-%m-%d %H:%M}. Nothing was loaded; set the clock right and run the same "
+            "command again."
+        )
 
 
 def request_id_in(headers: Mapping[str, str]) -> str | None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import pytest
+import sqlalchemy
 
-from assets.run import run_month_close, run_nightly
-from tokenboard_etl.errors import CheckFailed, KeyRefused
+from assets.run import lost_records_named, run_month_close, run_nightly
+from deploy.services import free_port
+from tokenboard_etl.errors import CheckFailed, KeyRefused, RecordsUnavailable, StorageFailed, TokenboardError
 from tokenboard_etl.periods import Month, Window
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.settings import Settings, load_settings
@@ -139,3 +143,38 @@ def recorded(instance: dg.DagsterInstance, name: str) -> dict[str, object]:
     assert event
     assert event.asset_materialization
     return {key: value.value for key, value in event.asset_materialization.metadata.items()}
+
+
+# --- runs that cannot be recorded
+
+
+def write_to_a_read_only_database(folder: Path) -> None:
+    (folder / "runs.db").touch()
+    with closing(sqlite3.connect(f"file:{folder / 'runs.db'}?mode=ro", uri=True)) as runs:
+        runs.execute("CREATE TABLE runs (run_id)")
+
+
+def ask_a_postgres_that_is_gone(_folder: Path) -> None:
+    """As Dagster does it."""
+    url = f"postgresql+psycopg2://dagster@127.0.0.1:{free_port()}/postgres"
+    sqlalchemy.create_engine(url).connect()
+
+
+@pytest.mark.parametrize(
+    ("record", "error", "words"),
+    [
+        (write_to_a_read_only_database, StorageFailed, r"Cannot write .*: the file system is read-only.*; mount it"),
+        (ask_a_postgres_that_is_gone, RecordsUnavailable, r"Postgres that .*dagster\.yaml names does not answer"),
+    ],
+)
+def test_a_run_that_cannot_be_recorded_says_where_and_what_to_do(
+    tmp_path: Path, record: Callable[[Path], None], error: type[TokenboardError], words: str
+) -> None:
+    with pytest.raises(error, match=words), lost_records_named(tmp_path):
+        record(tmp_path)
+
+
+def test_an_error_of_ours_keeps_its_own_words(tmp_path: Path) -> None:
+    """Also where they are those of a full disk: it names the folder that is."""
+    with pytest.raises(StorageFailed, match="landing"), lost_records_named(tmp_path):
+        raise StorageFailed("Cannot write /home/landing: the disk is full.")

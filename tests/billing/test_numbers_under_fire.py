@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,9 +14,10 @@ import pytest
 
 from billing.killed import Action, close_june, credit_the_first, run_and_die, statements_of
 from billing.months import JUNE, MAY, close, explain, months_on_disk, policy, rate, register, use
+from chaos.report import Line, Report
 from tokenboard_etl.documents import altered_documents
 from tokenboard_etl.errors import PolicyError, WrongUse
-from tokenboard_etl.warehouse.checks import all_checks, refuse_violations, run_checks
+from tokenboard_etl.warehouse.checks import all_checks, blocking_failures, refuse_violations, run_checks
 from tokenboard_etl.warehouse.connection import open_warehouse
 
 TENANTS = ("acme", "beta", "gamma")
@@ -29,6 +30,7 @@ POLICY = policy(
     taxes=[{"id": "vat", "name": "VAT", "percent": "19", "from": "2026-01-01"}],
 )
 OF_INVOICES = [check for check in all_checks() if check.table == "billing.invoices"]
+Records = dict[str, list[tuple[object, ...]]]
 RECORDS = (
     *("documents", "invoice_lines", "invoice_taxes", "credit_uses", "invoice_appendix", "issues"),
     *("closed_months", "issue_source_days", "issue_states", "kept_states", "invoice_inputs"),
@@ -59,11 +61,11 @@ def copied(prepared: Path, folder: Path) -> Path:
     return Path(shutil.copyfile(prepared, folder / "warehouse.duckdb"))
 
 
-def records(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[object, ...]]]:
+def records(connection: duckdb.DuckDBPyConnection) -> Records:
     return {name: connection.execute(f"FROM billing.{name} ORDER BY ALL").fetchall() for name in RECORDS}
 
 
-def killed_after(statements: Sequence[int] | None, action: Action, prepared: Path, folder: Path) -> int:
+def killed_after(statements: Sequence[int] | None, action: Action, prepared: Path, folder: Path, report: Report) -> int:
     """Kills the action after each of the statements, then runs it again; everything must be as if never killed."""
     undisturbed = copied(prepared, folder / "undisturbed")
     total, flushed = statements_of(action, undisturbed, folder / "undisturbed" / "reports")
@@ -72,23 +74,35 @@ def killed_after(statements: Sequence[int] | None, action: Action, prepared: Pat
     with open_warehouse(prepared) as connection:
         before = records(connection)
     assert expected != before
-    some = [*flushed[:2], *(each % total + 1 for each in statements or ())]
-    for statement in range(1, total + 1) if statements is None else dict.fromkeys(some):
+    some = dict.fromkeys([*flushed[:2], *(each % total + 1 for each in statements or ())])
+    chosen, failures = range(1, total + 1) if statements is None else list(some), list[str]()
+    for statement in chosen:
         path = copied(prepared, folder / f"killed-{statement}")
-        reports = path.parent / "reports"
-        run_and_die(action, path, reports, statement)
-        with open_warehouse(path) as connection:
-            left = records(connection)
-            assert left in (before, expected), f"half an issue after statement {statement}"
-            if left == before:
-                action(connection, reports)
-            assert altered_documents(connection, reports) == []  # and what is missing is written
-            assert records(connection) == expected
-            refuse_violations(run_checks(connection, OF_INVOICES))
-            files = {file.stem for file in reports.rglob("*.html")}
-            assert files == {row[0] for row in expected["documents"]}
+        run_and_die(action, path, path.parent / "reports", statement)
+        failures += [f"after statement {statement}: {each}" for each in wrong(action, path, before, expected)]
         shutil.rmtree(path.parent)
+    told = f"kill -9 after {len(chosen)} of {total} statements"
+    report.append(Line(f"issuing, {action.__name__}", len(chosen), len(failures), told))
+    assert failures == []
     return total
+
+
+def wrong(action: Action, path: Path, before: Records, expected: Records) -> Iterator[str]:
+    """What is left of an action that was killed, after it was run again."""
+    reports = path.parent / "reports"
+    with open_warehouse(path) as connection:
+        left = records(connection)
+        if left not in (before, expected):
+            yield "half an issue"
+        if left == before:
+            action(connection, reports)
+        yield from altered_documents(connection, reports)  # and what is missing is written
+        if records(connection) != expected:
+            yield "the records are not those of an issue that was left alone"
+        yield from blocking_failures(run_checks(connection, OF_INVOICES))
+        files = {file.stem for file in reports.rglob("*.html")}
+        if files != {row[0] for row in expected["documents"]}:
+            yield f"the files are those of {files}"
 
 
 ACTIONS = pytest.mark.parametrize("action", [close_june, credit_the_first])
@@ -97,18 +111,18 @@ ACTIONS = pytest.mark.parametrize("action", [close_june, credit_the_first])
 @pytest.mark.slow
 @ACTIONS
 def test_an_issue_killed_after_some_statements_is_whole_or_not_there(
-    action: Action, prepared: Path, tmp_path: Path
+    action: Action, prepared: Path, tmp_path: Path, report: Report
 ) -> None:
     sample = random.Random(7).sample(range(1000), 2)
-    assert killed_after([*sample, -1], action, prepared, tmp_path) > 12
+    assert killed_after([*sample, -1], action, prepared, tmp_path, report) > 12
 
 
 @pytest.mark.chaos
 @ACTIONS
 def test_an_issue_killed_after_every_statement_is_whole_or_not_there(
-    action: Action, prepared: Path, tmp_path: Path
+    action: Action, prepared: Path, tmp_path: Path, report: Report
 ) -> None:
-    killed_after(None, action, prepared, tmp_path)
+    killed_after(None, action, prepared, tmp_path, report)
 
 
 def _close_one(path: Path, tenant: str) -> None:

@@ -8,13 +8,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.commands import tokenboard
 from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 
@@ -80,6 +81,12 @@ class Home:
     def nightly(self, window: Window = SIXTY_DAYS, **more: str) -> Ended:
         """Runs the command to its end."""
         return ended(self.start(window, **more))
+
+    def run(self, *arguments: str, first: Callable[[], None] | None = None, **more: str) -> Ended:
+        """Any command to its end, in a fork that calls `first` before; status -9 if it was killed."""
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.path.parent), **self.env, **more}
+        end = tokenboard(*arguments, env=env, cwd=self.path.parent, timeout_s=_HANGS_AFTER_S, first=first)
+        return Ended(end.returncode, end.stdout, end.stderr)
 
     def landed(self) -> Iterator[dict[str, Any]]:
         """Every page that is whole on disk, of finished and of interrupted loads, as the landing describes it."""

@@ -1,4 +1,4 @@
-"""A sandbox without limits for the campaigns, the run they are held against, and the table they end with."""
+"""A sandbox without limits for the campaigns, and the run they are held against."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import pytest
 
 from chaos.command import NOW
 from chaos.kills import Undisturbed, run_undisturbed
-from chaos.report import Report, as_table
 from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sandbox
-
-_REPORT = pytest.StashKey[Report]()
 
 
 @pytest.fixture(scope="session")
@@ -32,17 +29,3 @@ def sandbox(_server: RunningSandbox) -> Iterator[RunningSandbox]:
 def undisturbed(_server: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """Sixty days, backfilled without a disturbance."""
     return run_undisturbed(tmp_path_factory.mktemp("undisturbed") / "home", _server)
-
-
-@pytest.fixture
-def report(pytestconfig: pytest.Config) -> Report:
-    """Where a campaign adds its line."""
-    return pytestconfig.stash.setdefault(_REPORT, [])
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Prints what the campaigns did."""
-    if lines := config.stash.get(_REPORT, []):
-        terminalreporter.section("campaigns")
-        for line in as_table(lines):
-            terminalreporter.write_line(line)

@@ -14,6 +14,8 @@ import duckdb
 from chaos.sagas import CHANGED_USD, LIMIT, OFFBOARD, REGISTRATION, STATUS, SUSPEND, TENANT_ID
 from chaos.stages import COUNTED, NOW, Stage, made_since
 from tokenboard_etl.providers.sandbox.draws import code
+from tokenboard_etl.providers.sandbox.server import RunningSandbox
+from tokenboard_etl.settings import Settings
 from tokenboard_etl.tenants.key_ring import KeyRing
 from tokenboard_etl.tenants.tenant_keys import read_key
 from tokenboard_etl.tenants.vault import read_vault
@@ -33,7 +35,7 @@ class _Account:
 
 def wrong(stage: Stage, home: Path) -> Iterator[str]:
     """Everything that is not as it must be after a scenario that ended well."""
-    made = made_since(stage)
+    made = made_since(stage.sandbox)
     if len(made["projects"]) != 1:
         yield f"{len(made['projects'])} projects"
         return
@@ -70,16 +72,30 @@ def wrong(stage: Stage, home: Path) -> Iterator[str]:
 def _wrong_in_the_vault(stage: Stage, home: Path, key_ids: set[str], hashes: set[str]) -> Iterator[str]:
     """It holds the keys that can be used, or opened again, and no other."""
     settings = stage.settings(home)
+    stored = {key_id for _, _, key_id in stored_keys(settings)}
+    yield from _differences(("stored", stored, key_ids | hashes))
+    yield from altered_keys(settings, stage.sandbox)
+
+
+def stored_keys(settings: Settings) -> set[tuple[str, str, str]]:
+    """Tenant, provider and id of each key in the vault; none without a vault."""
+    if not settings.vault_path.exists():
+        return set()
     with read_vault(settings.vault_path, KeyRing(settings.encryption_keys)) as vault:
-        stored = {each.secret_id.rpartition("/")[2] for each in vault.secrets()}
-        yield from _differences(("stored", stored, key_ids | hashes))
-        for key_id in key_ids & stored:
-            value = read_key(vault, TENANT_ID, "openai", key_id).get_secret_value()
+        ids = [each.secret_id.split("/") for each in vault.secrets()]
+    return {(tenant_id, provider, key_id) for _, tenant_id, provider, key_id in ids}
+
+
+def altered_keys(settings: Settings, sandbox: RunningSandbox) -> Iterator[str]:
+    """Stored keys that do not decrypt, or to something else than what the provider issued under their id."""
+    for tenant_id, provider, key_id in stored_keys(settings):
+        with read_vault(settings.vault_path, KeyRing(settings.encryption_keys)) as vault:
+            value = read_key(vault, tenant_id, provider, key_id).get_secret_value()
+        if provider == "openai":
             yield from _differences((f"the value of {key_id}", value, f"sk-svcacct-SANDBOX-{code(40, key_id)}"))
-        for key_hash in hashes & stored:
-            value = read_key(vault, TENANT_ID, "openrouter", key_hash).get_secret_value()
-            key = stage.sandbox.sandbox.account.by_value(value)
-            yield from _differences((f"the key behind {key_hash}", key and key.hash, key_hash))
+        else:
+            key = sandbox.sandbox.account.by_value(value)
+            yield from _differences((f"the key behind {key_id}", key and key.hash, key_id))
 
 
 def _wrong_on_record(stage: Stage, home: Path, found: _Account, usable: set[str]) -> Iterator[str]:

@@ -94,11 +94,10 @@ def copied(organizations: Any, account: Any) -> tuple[Any, Any]:
     return copy.deepcopy(organizations, memo), copy.deepcopy(account, memo)
 
 
-def made_since(stage: Stage) -> dict[str, list[Any]]:
+def made_since(sandbox: RunningSandbox, now: datetime = NOW) -> dict[str, list[Any]]:
     """Everything both providers have that they did not have in an empty world."""
-    world = stage.sandbox.world
-    empty = Sandbox(world, NOW)
-    state = stage.sandbox.sandbox
+    world, state = sandbox.world, sandbox.sandbox
+    empty = Sandbox(world, now)
     org_id = world.organizations[0].id
     projects, old = state.organizations[org_id].projects, empty.organizations[org_id].projects
     return {

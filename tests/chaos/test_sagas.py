@@ -149,7 +149,7 @@ def many_are_provisioned(stage: Stage, tenants: int, kills: int, report: Report)
         if not pending(stage, home):
             break
     stage.sandbox.clear_faults()
-    made = made_since(stage)
+    made = made_since(stage.sandbox)
     failures = pending(stage, home) + made["elsewhere"]
     failures += [] if sorted(p.given_name for p in made["projects"]) == sorted(names) else ["projects"]
     failures += [] if sorted(key.name for key in made["keys"]) == sorted(names) else ["keys"]

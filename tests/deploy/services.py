@@ -56,55 +56,71 @@ def until(what: str, seen: Callable[[], T | None], seconds: float, every: float 
     raise AssertionError(f"{what} did not come within {seconds:.0f} s")
 
 
+@dataclass
+class Postgres:
+    """A server of one test on loopback; `env` are the variables deploy/dagster.yaml reads."""
+
+    folder: Path
+    programs: Path
+    user: str | None
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            "DAGSTER_POSTGRES_HOST": "127.0.0.1",
+            "DAGSTER_POSTGRES_PORT": str(self.port),
+            "DAGSTER_POSTGRES_DB": "postgres",
+            "DAGSTER_POSTGRES_USER": "dagster",
+            "DAGSTER_POSTGRES_PASSWORD": PASSWORD,
+        }
+
+    def make(self) -> None:
+        password = self.folder / "password"
+        password.write_text(PASSWORD)
+        of_the_superuser = ["-U", "dagster", "--pwfile", password, "--auth", "scram-sha-256"]
+        subprocess.run(
+            [self.programs / "initdb", "-D", self.folder / "data", *of_the_superuser],
+            user=self.user,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=self.folder,
+        )
+
+    def start(self) -> None:
+        where = ["-D", self.folder / "data", "-k", self.folder, "-p", str(self.port)]
+        self.process = subprocess.Popen(
+            [self.programs / "postgres", *where, "-c", "fsync=off"],
+            user=self.user,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder,
+        )
+        until("Postgres", lambda: socket.create_connection(("127.0.0.1", self.port), 1), 30).close()
+
+    def stop(self) -> None:
+        """Cuts every connection."""
+        if self.process:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(30)
+
+
 @contextmanager
-def postgres() -> Iterator[dict[str, str]]:
-    """A fresh server on loopback; yields the variables deploy/dagster.yaml reads."""
+def postgres() -> Iterator[Postgres]:
+    """A fresh server that is up."""
     programs = postgres_programs()
     assert programs is not None
     user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
     folder = Path(tempfile.mkdtemp(prefix="pg-"))  # beside pytest's folders, which nobody else may enter
-    port = free_port()
-    password = folder / "password"
-    password.write_text(PASSWORD)
+    server = Postgres(folder, programs, user)
     if user:
         shutil.chown(folder, user)
     try:
-        subprocess.run(
-            [
-                programs / "initdb",
-                "-D",
-                folder / "data",
-                "-U",
-                "dagster",
-                "--pwfile",
-                password,
-                "--auth",
-                "scram-sha-256",
-            ],
-            user=user,
-            check=True,
-            stdout=subprocess.DEVNULL,
-            cwd=folder,
-        )
-        server = subprocess.Popen(
-            [programs / "postgres", "-D", folder / "data", "-k", folder, "-p", str(port), "-c", "fsync=off"],
-            user=user,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-        )
-        try:
-            until("Postgres", lambda: socket.create_connection(("127.0.0.1", port), 1), 30).close()
-            yield {
-                "DAGSTER_POSTGRES_HOST": "127.0.0.1",
-                "DAGSTER_POSTGRES_PORT": str(port),
-                "DAGSTER_POSTGRES_DB": "postgres",
-                "DAGSTER_POSTGRES_USER": "dagster",
-                "DAGSTER_POSTGRES_PASSWORD": PASSWORD,
-            }
-        finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(30)
+        server.make()
+        server.start()
+        yield server
     finally:
+        server.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -57,8 +57,8 @@ def services(sandbox: RunningSandbox, tmp_path: Path) -> Iterator[Services]:
         "TOKENBOARD_NOW": NOW.isoformat(),
         "TOKENBOARD_ENCRYPTION_KEY": base64.b64encode(b"planted-planted-planted-planted-").decode(),
     }
-    with postgres() as storage:
-        up = Services(tmp_path / "dagster", storage, keys)
+    with postgres() as server:
+        up = Services(tmp_path / "dagster", server.env, keys)
         try:
             up.start("code")  # needs no table to load its definitions
             assert up.start("prepare").wait(120) == 0, up.said()

@@ -6,6 +6,7 @@ extract.py   one report of one connection over one window into one landing
 together.py  many of them side by side, as fast as the providers allow
 same_account.py  whether a new key is of the account that was read before
 bodies.py    a landed body as JSON with every number exact
+asking.py    questions whose answers are not landed
 """
 
 from tokenboard_etl.extraction.bodies import parse, replay

@@ -13,6 +13,7 @@ from typing import Any
 
 from tokenboard_etl.connections import Connection
 from tokenboard_etl.errors import (
+    ClockWrong,
     KeyRefused,
     LandingDamaged,
     ProviderRejected,
@@ -128,7 +129,7 @@ async def _land(connection: Connection, client: Client, report: Report, about: U
         _set_aside(opened, said)
         raise said from None
     except TokenboardError as error:
-        if not isinstance(error, ProviderUnavailable | StorageFailed):
+        if not isinstance(error, ProviderUnavailable | StorageFailed | ClockWrong):
             _set_aside(opened, error)
         raise
     finally:
@@ -153,10 +154,14 @@ def _set_aside(opened: OpenLanding, error: TokenboardError) -> None:
 
 
 def _lists_for(about: Undertaking, connection_id: str, report: Report) -> dict[str, str]:
-    """The loads a report is read with: `keys` the newest, `keys_before` the newest whole one when the window began."""
+    """The loads a report is read with: `keys` the newest, `keys_before` the newest whole one when the window began.
+
+    A list read while the clock was ahead is not the newest: it would lack what was made since. It is better than none.
+    """
     found = {}
     for name in report.uses:
-        newest = newest_landing(about.root, connection_id, name)
+        newest = newest_landing(about.root, connection_id, name, finished_by=about.clock())
+        newest = newest or newest_landing(about.root, connection_id, name)
         if newest is None:
             raise LandingDamaged(f"No list of {connection_id} {name} was landed; read that report first.")
         found[name] = newest.load_id

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from tokenboard_etl.asking import asking
 from tokenboard_etl.connections import Connection
 from tokenboard_etl.errors import ConfigurationError, KeyRefused
+from tokenboard_etl.extraction.asking import asking
 from tokenboard_etl.extraction.bodies import replay
 from tokenboard_etl.http import Client
 from tokenboard_etl.landing import newest_landing

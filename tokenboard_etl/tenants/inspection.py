@@ -13,9 +13,9 @@ from decimal import Decimal
 
 import duckdb
 
-from tokenboard_etl.asking import asking
 from tokenboard_etl.connections import Connection, ours
 from tokenboard_etl.errors import ConfigurationError, TokenboardError, VaultError
+from tokenboard_etl.extraction.asking import asking
 from tokenboard_etl.findings import Finding, Level
 from tokenboard_etl.money import from_minor
 from tokenboard_etl.providers import openai_accounts, openai_changes, openai_entities, openrouter

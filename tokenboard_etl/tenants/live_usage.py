@@ -15,9 +15,9 @@ from decimal import Decimal
 import duckdb
 from pydantic import SecretStr
 
-from tokenboard_etl.asking import asking
 from tokenboard_etl.connections import Connection, base_url, connections
 from tokenboard_etl.errors import KeyMissing, RegistryError, TokenboardError, WrongUse
+from tokenboard_etl.extraction.asking import asking
 from tokenboard_etl.money import exact, from_minor
 from tokenboard_etl.periods import Window, utc_day
 from tokenboard_etl.providers import openai, openai_accounts, openrouter, openrouter_changes

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import duckdb
 
-from tokenboard_etl.errors import StorageFailed, WarehouseBusy, WarehouseError
-from tokenboard_etl.files import storage_errors
+from tokenboard_etl.errors import WarehouseBusy, WarehouseError
+from tokenboard_etl.files import FULL, OVER_QUOTA, READ_ONLY, storage_errors, storage_failed
 from tokenboard_etl.warehouse.migrations import migrate
 
 log = logging.getLogger("tokenboard.warehouse")
@@ -25,6 +25,14 @@ log = logging.getLogger("tokenboard.warehouse")
 WAIT_SECONDS = 600
 RESTORING = ".restoring"
 """A file in a home whose restoring was stopped in the middle: until it is done, nothing there fits together."""
+
+_REFUSALS = {
+    "no space left": FULL,
+    "out of disk space": FULL,
+    "disk quota": OVER_QUOTA,
+    "read-only file system": READ_ONLY,
+}
+"""How DuckDB repeats what the operating system says."""
 
 MAX_THREADS = 4
 """Each thread that reads landings holds a whole page, so memory would grow with the machine."""
@@ -79,11 +87,8 @@ def driver_errors(path: Path) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         text = str(error)
-        if "No space left" in text or "Disk quota" in text or "out of disk space" in text.lower():
-            raise StorageFailed(
-                f"Cannot write {path}: the disk is full. Nothing half-written is used; "
-                "free space and run the same command again."
-            ) from error
+        if reason := next((reason for words, reason in _REFUSALS.items() if words in text.lower()), None):
+            raise storage_failed(path, reason) from error
         if isinstance(error, duckdb.IOException):
             raise WarehouseError(f"Cannot use {path}: {text.splitlines()[0]}") from error
         raise

@@ -76,22 +76,27 @@ base AS (
 levels AS (
     SELECT
         tenant_id, known_day,
-        known_day - min(usage_date) + 1 AS days_seen,
+        date_diff('day', min(usage_date), known_day) + 1 AS days_seen,
         CAST(sum(micros) AS HUGEINT) AS four_weeks,
         CAST(sum(CASE WHEN usage_date > known_day - 14 THEN micros ELSE 0 END) AS HUGEINT) AS fortnight
     FROM base
     GROUP BY tenant_id, known_day
 ),
 weekdays AS (
-    SELECT tenant_id, dayofweek(usage_date) AS weekday, CAST(sum(micros) AS HUGEINT) AS micros FROM base GROUP BY 1, 2
+    SELECT
+        tenant_id, date_diff('day', DATE '2001-01-01', usage_date) % 7 AS weekday, CAST(sum(micros) AS HUGEINT) AS micros
+    FROM base
+    GROUP BY 1, 2
+),
+running AS (
+    SELECT unnest(generate_series(
+        CAST(strftime(today.today, '%Y-%m') || '-01' AS DATE), last_day(today.today), INTERVAL 1 DAY)) AS day_at
+    FROM today
 ),
 to_come AS (
-    SELECT CAST(unnest(generate_series(
-        greatest(known.known_day + 1, CAST(strftime(today.today, '%Y-%m') || '-01' AS DATE)),
-        last_day(today.today),
-        INTERVAL 1 DAY
-    )) AS DATE) AS usage_date
-    FROM known CROSS JOIN today
+    SELECT CAST(running.day_at AS DATE) AS usage_date
+    FROM running CROSS JOIN known
+    WHERE known.known_day IS NULL OR CAST(running.day_at AS DATE) > known.known_day
 ),
 expected AS (
     SELECT
@@ -102,13 +107,15 @@ expected AS (
             ELSE greatest(0, least(
                 2 * levels.fortnight,
                 levels.fortnight
-                + (2 * levels.fortnight - levels.four_weeks) * (2 * (to_come.usage_date - levels.known_day) + 13) // 28
+                + (2 * levels.fortnight - levels.four_weeks)
+                    * (2 * date_diff('day', levels.known_day, to_come.usage_date) + 13) // 28
             )) * coalesce(weekdays.micros, 0) // (2 * levels.four_weeks)
         END) AS HUGEINT) AS micros
     FROM levels
     CROSS JOIN to_come
     LEFT JOIN weekdays
-        ON weekdays.tenant_id = levels.tenant_id AND weekdays.weekday = dayofweek(to_come.usage_date)
+        ON weekdays.tenant_id = levels.tenant_id
+        AND weekdays.weekday = date_diff('day', DATE '2001-01-01', to_come.usage_date) % 7
     GROUP BY levels.tenant_id
 ),
 figures AS (

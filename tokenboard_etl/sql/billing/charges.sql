@@ -49,7 +49,7 @@ SELECT
         WHEN cost.tenant_id IS NULL THEN NULL
         WHEN cost.source = 'provider' THEN cost.line_item
         WHEN named.rule_id IS NOT NULL
-            THEN concat(CASE WHEN cost.line_item = '' THEN 'not itemised' ELSE cost.line_item END, ' (', cost.source, ')')
+            THEN CASE WHEN cost.line_item = '' THEN 'not itemised' ELSE cost.line_item END || ' (' || cost.source || ')'
     END AS invoice_item,
     cost.load_id
 FROM staging.tenant_costs AS cost

@@ -29,12 +29,18 @@ WITH bounds AS (
         'credit_grants', 'completions_minutes', 'key_readings')
     GROUP BY provider, connection_id, report
 ),
+days AS (
+    SELECT
+        provider, connection_id, report, last_day,
+        unnest(generate_series(first_day, last_day, INTERVAL 1 DAY)) AS day_at
+    FROM bounds
+),
 spine AS (
     SELECT
         provider, connection_id, report, last_day + 1 AS today,
         CASE WHEN report IN ('activity', 'activity_by_key') THEN 30 ELSE 365 END AS horizon_days,
-        CAST(unnest(generate_series(first_day, last_day, INTERVAL 1 DAY)) AS DATE) AS usage_date
-    FROM bounds
+        CAST(day_at AS DATE) AS usage_date
+    FROM days
 ),
 reads AS (
     SELECT
