@@ -12,7 +12,7 @@ from tokenboard_etl.extraction import REPORTS, Failure, Undertaking, extract_all
 from tokenboard_etl.landing import complete_landings, failures
 from tokenboard_etl.periods import Month, Window
 from tokenboard_etl.providers.answers import Answers
-from tokenboard_etl.rereads import READ_TOGETHER, before_closing, contradicting_days
+from tokenboard_etl.rereads import DECIDES_CATEGORIES, READ_TOGETHER, before_closing, contradicting_days
 from tokenboard_etl.settings import Settings
 from tokenboard_etl.warehouse.load import load_landing
 from tokenboard_etl.warehouse.loads import loaded_ids
@@ -97,15 +97,23 @@ def read_before_closing(
     """Reads what a month's invoices are made from once more where that was not done since it settled."""
     stale = before_closing(warehouse, connections, month, settings)
     for connection in stale:
-        read_now(warehouse, settings, connection, month.window, run)
+        read_now(warehouse, settings, connection, month.window, run, (DECIDES_CATEGORIES[connection.provider],))
     return len(stale)
 
 
 def read_now(
-    warehouse: duckdb.DuckDBPyConnection, settings: Settings, connection: Connection, days: Window, run: str
+    warehouse: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    connection: Connection,
+    days: Window,
+    run: str,
+    besides: Sequence[str] = (),
 ) -> None:
-    """Extracts and loads the gating report of one connection with its control total; raises what keeps it from that."""
-    names = READ_TOGETHER[connection.provider]
+    """Extracts and loads the gating report of one connection with its control total, and `besides` other reports.
+
+    Raises what keeps it from that.
+    """
+    names = (*READ_TOGETHER[connection.provider], *besides)
     about = Undertaking(days, settings.landing_path, lambda: settings.now, run)
     outcomes = asyncio.run(extract_all([connection], [REPORTS[connection.provider, name] for name in names], about))
     load_pending(warehouse, settings, connection.provider, names)

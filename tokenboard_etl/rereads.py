@@ -22,6 +22,9 @@ GATING_REPORTS = {"openai": "costs", "openrouter": "analytics"}
 READ_TOGETHER = {"openai": ("costs", "costs_total"), "openrouter": ("keys", "analytics", "analytics_total")}
 """A gating report with what it is read with and its control total."""
 
+DECIDES_CATEGORIES = {"openai": "completions", "openrouter": "activity_by_key"}
+"""The usage that categories, and with them margins and appendices, go by. OpenRouter tells it for 30 days only."""
+
 CATCH_UP_DAYS = 35
 """So far back a night goes on from the nights before it; what is older waits for a person (`tokenboard doctor`)."""
 
@@ -75,17 +78,24 @@ def nightly_days(settings: Settings, today: date) -> Window:
 def before_closing(
     warehouse: duckdb.DuckDBPyConnection, connections: Sequence[Connection], month: Month, settings: Settings
 ) -> list[Connection]:
-    """The connections whose month was not read whole after all of it had settled; closing reads them once more."""
-    settled = start_of(month.window.end) + settings.settle_time
-    return [
-        connection
-        for connection in connections
-        if _days_read_since(warehouse, connection, month, settled) < sum(1 for _ in month.window.days())
-    ]
+    """The connections whose month was not read whole after all of it had settled; closing reads them once more.
+
+    Also those of which a day's usage was never read, where the provider still tells it.
+    """
+    settled, days = start_of(month.window.end) + settings.settle_time, sum(1 for _ in month.window.days())
+
+    def is_stale(connection: Connection) -> bool:
+        gating, usage = GATING_REPORTS[connection.provider], DECIDES_CATEGORIES[connection.provider]
+        if _days_read_since(warehouse, connection, gating, month, settled) < days:
+            return True
+        ever = _days_read_since(warehouse, connection, usage, month, start_of(month.first))
+        return connection.provider == "openai" and ever < days
+
+    return list(filter(is_stale, connections))
 
 
 def _days_read_since(
-    warehouse: duckdb.DuckDBPyConnection, connection: Connection, month: Month, instant: datetime
+    warehouse: duckdb.DuckDBPyConnection, connection: Connection, report: str, month: Month, instant: datetime
 ) -> int:
     rows = warehouse.execute(
         """
@@ -94,7 +104,7 @@ def _days_read_since(
         """,
         [
             connection.connection_id,
-            GATING_REPORTS[connection.provider],
+            report,
             instant,
             month.window.start,
             month.window.end,

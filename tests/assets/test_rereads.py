@@ -76,6 +76,7 @@ def test_a_month_is_read_once_more_before_it_is_closed_and_only_once(
 ) -> None:
     run_month_close(read_too_early, MAY, instance)
     assert loads(read_too_early, "costs") == loads(read_too_early, "analytics") == 2
+    assert loads(read_too_early, "completions") == loads(read_too_early, "activity_by_key") == 2
     with open_warehouse(read_too_early.warehouse_path) as warehouse:
         states = warehouse.execute(
             "SELECT DISTINCT state FROM ops.source_days WHERE gates_closing AND usage_date < DATE '2026-06-01'"

@@ -12,8 +12,6 @@ from typing import Any, ClassVar, get_args
 import jsonschema
 import pytest
 import yaml
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from tokenboard_etl.billing.policy import Policy
@@ -198,7 +196,7 @@ REFUSED = {
     "two_documents": ("currency: USD\n---\ncurrency: EUR", "line 2: this is not YAML"),
     "no_yaml": ("currency: USD\nmargins: [", "line 2: this is not YAML"),
     "unprintable": ('seller: {name: "a\\u202Eb"}', "holds characters that cannot be printed"),
-    "deep": ("[" * 3000 + "]" * 3000, "nested too deeply"),
+    "deep": ("[" * 400_000, "nested too deeply"),
 }
 
 
@@ -235,73 +233,3 @@ def test_a_settle_time_that_differs_from_the_environments_is_refused(tmp_path: P
     with pytest.raises(PolicyError, match="settle_days: 3, and TOKENBOARD_SETTLE_DAYS is 4"):
         load_policy(load_settings(TOKENBOARD_POLICY=str(path)))
     assert load_policy(load_settings(TOKENBOARD_POLICY=str(path), TOKENBOARD_SETTLE_DAYS="3")).policy.settle_days == 3
-
-
-# --- anything at all ------------------------------------------------------------------------------------------------
-
-
-def is_read_or_refused(content: bytes) -> None:
-    said = ""
-    try:
-        file = parse_policy(content, "policy.yaml")
-    except PolicyError as error:
-        said = str(error)
-    if said:
-        assert said.startswith("policy.yaml, line ")
-    else:
-        assert parse_policy(file.content.encode(), "again") == file
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.binary(max_size=200))
-@example(b"? ")
-@example(b"\xef\xbb\xbf{}")
-def test_any_bytes_are_read_or_refused(content: bytes) -> None:
-    is_read_or_refused(content)
-
-
-WORDS = [
-    *("margins", "taxes", "seller", "fx", "budgets", "invoice", "id", "percent", "from", "until", "tenant", "name"),
-    *(
-        "2026-01-01",
-        "25",
-        "1e9",
-        ".inf",
-        "~",
-        "null",
-        "yes",
-        "!!float",
-        "&a",
-        "*a",
-        "<<",
-        "- ",
-        ": ",
-        "{",
-        "}",
-        "[",
-        "]",
-    ),
-    *(", ", "\n", "\n  ", "'", '"', "|", ">", "%", "@", "`", "#", "\t", "---", "0x1F", "1_000", "12:30:45", "="),
-]
-
-
-@settings(max_examples=500, deadline=None)
-@given(st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=5)), max_size=25).map("".join))
-def test_any_text_of_the_files_own_words_is_read_or_refused(text: str) -> None:
-    is_read_or_refused(text.encode(errors="replace"))
-
-
-trees = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.sampled_from(WORDS), st.text(max_size=10)),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from([*Policy.model_fields, "id", "from", "percent", "tenant"]), inner, max_size=4),
-    ),
-    max_leaves=12,
-)
-
-
-@settings(max_examples=300, deadline=None)
-@given(trees)
-def test_any_tree_is_read_or_refused(tree: Any) -> None:
-    is_read_or_refused(yaml.safe_dump(tree).encode())

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaos.few_tenants import sandbox_of_few_tenants
 from fuzzing.clear import Outcomes, accepted_or_refused, inputs
 from fuzzing.mutations import ANYTHING, as_json, mutated, spoiled
 from tokenboard_etl.connections import Connection, accounts
@@ -29,7 +30,7 @@ from tokenboard_etl.http import Answer, Client
 from tokenboard_etl.landing import Landing
 from tokenboard_etl.periods import Window
 from tokenboard_etl.providers.answers import Answers
-from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sandbox
+from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.providers.wire import Request
 from tokenboard_etl.settings import load_settings
 from tokenboard_etl.warehouse.checks import run_checks
@@ -134,7 +135,7 @@ def nightly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nightly]:
     warehouse = duckdb.connect()
     configure(warehouse)
     migrate(warehouse)
-    with running_sandbox(now=NOW, analytics_per_minute=None) as sandbox:
+    with sandbox_of_few_tenants(NOW) as sandbox:
         root = tmp_path_factory.mktemp("bodies") / "landing"
         made = Nightly(root, warehouse, _connections(sandbox, NOW))
         for report in BODIES:
@@ -162,7 +163,7 @@ def shortened(tree: Any) -> Any:
     return [shortened(each) for each in tree[:_LONG_LIST]] if isinstance(tree, list) else tree
 
 
-@inputs(2_500, sample=40)
+@inputs(2_500, sample=30)
 @given(st.data(), st.sampled_from(BODIES))
 def test_an_answer_is_landed_and_loaded_or_refused_and_changes_nothing(
     nightly: Nightly, outcomes: Outcomes, data: st.DataObject, report: tuple[str, str]
@@ -176,7 +177,8 @@ def test_an_answer_is_landed_and_loaded_or_refused_and_changes_nothing(
     is_taken(nightly, outcomes, report, {**nightly.told, page: changed})
 
 
-@inputs(100, sample=3)
+@pytest.mark.chaos
+@inputs(100)
 @given(st.data(), st.sampled_from(BODIES))
 def test_what_was_loaded_can_be_modelled_and_checked(
     nightly: Nightly, outcomes: Outcomes, data: st.DataObject, report: tuple[str, str]

@@ -68,8 +68,12 @@ def as_csv(rows: Any) -> str:
     lines = [each for each in rows if isinstance(each, dict)] if isinstance(rows, list) else []
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([str(plain(name)) for name in (lines or [{}])[0]])
-    writer.writerows([str(plain(value)) for value in line.values()] for line in lines)
+    writer.writerows([_cell(value) for value in line.values()] for line in lines)
     return out.getvalue()
+
+
+def _cell(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(plain(value))
 
 
 def parquet() -> bytes:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fuzzing.clear import Outcomes, accepted_or_refused, inputs
 from fuzzing.mutations import ANYTHING, TEXTS, mutated, plain, spoiled
+from tokenboard_etl.billing.policy import Policy
 from tokenboard_etl.billing.policy_file import parse_policy
 
 EXAMPLE = (Path(__file__).parents[2] / "docs" / "policy.example.yaml").read_text()
@@ -59,6 +60,40 @@ def a_part(tree: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
+WORDS = [
+    *("margins", "taxes", "seller", "fx", "budgets", "invoice", "id", "percent", "from", "until", "tenant", "name"),
+    *(
+        "2026-01-01",
+        "25",
+        "1e9",
+        ".inf",
+        "~",
+        "null",
+        "yes",
+        "!!float",
+        "&a",
+        "*a",
+        "<<",
+        "- ",
+        ": ",
+        "{",
+        "}",
+        "[",
+        "]",
+    ),
+    *(", ", "\n", "\n  ", "'", '"', "|", ">", "%", "@", "`", "#", "\t", "---", "0x1F", "1_000", "12:30:45", "="),
+]
+
+TREES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.sampled_from(WORDS), st.text(max_size=10)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from([*Policy.model_fields, "id", "from", "percent", "tenant"]), inner, max_size=4),
+    ),
+    max_leaves=12,
+)
+
+
 @st.composite
 def with_snippets(draw: st.DrawFn) -> str:
     lines = EXAMPLE.splitlines()[: draw(st.integers(10, 60))]
@@ -67,17 +102,28 @@ def with_snippets(draw: st.DrawFn) -> str:
     return "\n".join(lines)
 
 
+def _joined(words: list[str]) -> bytes:
+    return "".join(words).encode(errors="replace")
+
+
 def dumped(tree: Any) -> str:
     return yaml.safe_dump(plain(tree), allow_unicode=True, sort_keys=False)
 
 
 FILES = st.one_of(
-    spoiled(mutated(a_part(TREE)).map(dumped)), spoiled(a_part(TREE).map(dumped)), spoiled(with_snippets()), ANYTHING
+    spoiled(mutated(a_part(TREE)).map(dumped)),
+    spoiled(a_part(TREE).map(dumped)),
+    spoiled(with_snippets()),
+    TREES.map(yaml.safe_dump).map(str.encode),
+    st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=5)), max_size=25).map(_joined),
+    ANYTHING,
 )
 
 
-@inputs(3_000)
+@inputs(3_000, sample=60)
 @given(FILES)
+@example(b"? ")
+@example(b"\xef\xbb\xbf{}")
 def test_a_policy_file_is_read_or_refused_with_its_line(outcomes: Outcomes, content: bytes) -> None:
     with accepted_or_refused(outcomes, "policy (YAML)", "policy.yaml, line "):
         file = parse_policy(content, "policy.yaml")

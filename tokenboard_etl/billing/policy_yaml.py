@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 import yaml
 
 MAX_BYTES = 1_000_000
+MAX_DEPTH = 50
+"""Of lists and blocks in each other; a policy needs five."""
+
 _KINDS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "timestamp", "seq", "map")}
 """What YAML takes plain words for. No other tag is understood."""
 
@@ -38,10 +41,13 @@ def read_yaml(content: bytes) -> Document:
         raise YamlProblem(1, f"the file is larger than {MAX_BYTES} bytes")
     lines: dict[tuple[str | int, ...], int] = {}
     try:
-        text = content.decode("utf-8-sig")
+        text, depth = content.decode("utf-8-sig"), 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent):  # they make a short file mean an endless one
                 raise YamlProblem(_line(event.start_mark), "aliases (*name) are not understood here")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:  # before the time for it grows with its square
+                raise YamlProblem(_line(event.start_mark), "the file is nested too deeply")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         return Document({} if node is None else _plain(node, (), lines), lines)
     except UnicodeDecodeError as error:
