@@ -74,7 +74,7 @@ def read_key() -> SecretStr:
     else:
         text = sys.stdin.buffer.readline(_LONGEST_KEY).decode("ascii", "replace")
     if not text.strip():
-        raise WrongUse("No key came on stdin. Type it when asked, or pipe it in: tokenboard connect ... < key.txt")
+        raise WrongUse("No key came on stdin. Type it when asked, or pipe it in: `< key.txt`.")
     if len(text.strip()) < _SHORTEST_KEY:
         raise WrongUse("What came on stdin is too short to be a key; was it copied whole?")
     try:

@@ -79,7 +79,7 @@ TEXTS = (
         "-1",
         "1e-30",
     ),
-    *("sk-admin-abcdefghijklmnop1234", "x" * 300, "x" * 200_000, "\U0001f600" * 3, "a" * 47 + "-", "unallocated"),
+    *("sk-admin-" + "k" * 20, "x" * 300, "x" * 200_000, "\U0001f600" * 3, "a" * 47 + "-", "unallocated"),
 )
 
 ODD = st.one_of(
