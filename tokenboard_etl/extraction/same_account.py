@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from tokenboard_etl.connections import Connection
-from tokenboard_etl.errors import ConfigurationError, KeyRefused
+from tokenboard_etl.errors import ConfigurationError, KeyRefused, ProviderRejected
 from tokenboard_etl.extraction.asking import asking
 from tokenboard_etl.extraction.bodies import replay
 from tokenboard_etl.http import Client
@@ -26,7 +26,8 @@ _LISTS = {
 async def refuse_another_account(connection: Connection, client: Client, root: Path) -> None:
     """Holds the account's list of projects, or workspaces, against the newest one landed; asks only if the key is new.
 
-    Raises ConfigurationError if they have nothing in common. A key that may not list them is let pass, with a warning.
+    Raises ConfigurationError if they have nothing in common. Where no list is to be had it is let pass,
+    with a warning.
     """
     if connection.mode != "organization" or connection.connected:  # `connect` has seen to that
         return
@@ -37,7 +38,7 @@ async def refuse_another_account(connection: Connection, client: Client, root: P
     known = await _account_ids(replay(before), connection.provider)
     try:
         found = await _account_ids(asking(client), connection.provider)
-    except KeyRefused as refusal:
+    except (KeyRefused, ProviderRejected) as refusal:
         log.warning(
             "%s has a new key, and whether of the same account cannot be known: %s", connection.connection_id, refusal
         )
