@@ -48,4 +48,4 @@ def served_world(sizes: Sequence[Size], folder: Path, *options: str) -> Iterator
             assert server.stdout is not None  # noqa: S101 - asked for above
             yield World(sizes, oracles, int(server.stdout.readline()))
         finally:
-            server.terminate()
+            server.kill()  # it has nothing to put in order, and may have inherited that SIGTERM is ignored
