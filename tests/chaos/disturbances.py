@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from chaos.areas import NOW, Area, Scene
+from chaos.clock import Clock
 from chaos.command import Home
-from chaos.watch import Watch, a_moment
+from chaos.watch import Watch, a_moment, while_it_asks
 from deploy.services import DEPLOY, Postgres
 from tokenboard_etl.providers.sandbox.app import OPENAI_PREFIX, OPENROUTER_PREFIX
 
@@ -28,8 +30,9 @@ _DISK_MIB = 512
 """Of memory, at most: an empty one takes none."""
 
 _FOLDERS = (".", "landing", "published", "reports", "dagster", "logs", "running")
-_JUMPS = (timedelta(days=-3), timedelta(days=31))
-"""To a day before the last reading, and into the month after."""
+_JUMPS = (timedelta(days=-3), timedelta(days=31), timedelta(hours=-11), timedelta(days=31))
+"""To a day before the last reading, into the month after, and to the day before by less than is refused; the last jump
+comes while the command is at work."""
 
 _BRIEFLY_S = 0.5
 _DOWN_S = (1, 14)
@@ -113,10 +116,21 @@ def read_only(trial: Trial) -> Iterator[Disturbed]:
 
 @contextmanager
 def clock_jump(trial: Trial) -> Iterator[Disturbed]:
-    """Back or forward, and right again for the next run; the providers' clocks are right."""
-    jump = _JUMPS[trial.number % len(_JUMPS)]
-    env = {"TOKENBOARD_NOW": (NOW + jump).isoformat()}
-    yield Disturbed(trial.home(), f"{jump.days:+} days", env=env, statuses=(0, 1, 2), clock_was_wrong=True)
+    """The machine's own clock, and right again for the next run; the providers' clocks are right, and they date."""
+    home, jump, watch, when = trial.home(), _JUMPS[trial.number % len(_JUMPS)], None, "from the start"
+    if trial.number % len(_JUMPS) == len(_JUMPS) - 1:
+        moment = a_moment(trial.drawn, while_it_asks(trial.scene.reference(trial.area).seen))
+        watch, when = partial(Watch, home.path, trial.moment_told(), moment), f"after {moment.sign} {moment.count}"
+    trial.scene.sandbox.set_clock(NOW, dated=True)
+    yield Disturbed(
+        home,
+        f"{jump.total_seconds() / 3600:+.0f} hours {when}",
+        env={"TOKENBOARD_NOW": ""},
+        first=Clock(NOW, jump, watch),
+        statuses=(0, 1, 2),
+        clock_was_wrong=True,
+    )
+    trial.scene.sandbox.set_clock(NOW)
 
 
 @contextmanager
@@ -156,7 +170,7 @@ def postgres_restart(trial: Trial) -> Iterator[Disturbed]:
     env = {"DAGSTER_HOME": str(folder), **trial.postgres.env}
     try:
         point = f"{moment.delay_s:.3f} s after {moment.sign} {moment.count}, for {down_s} s"
-        watch = Watch(home.path, trial.moment_told(), moment, due)
+        watch = Watch(home.path, trial.moment_told(), moment, due.set)
         yield Disturbed(home, point, env=env, first=watch, says=("Postgres",))
     finally:
         due.set()

@@ -19,6 +19,7 @@ from chaos.areas import AREAS, BUT, CLOSE, NOW, PROVISION, PUBLISH, READ_AT, Are
 from chaos.command import Ended, Home
 from chaos.disturbances import (
     BROKEN,
+    CLOCK,
     DISTURBANCES,
     FULL,
     KILL,
@@ -39,7 +40,7 @@ from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sand
 from tokenboard_etl.settings import load_settings
 
 SEED = 7
-TRIALS = {SLOW: 1}
+TRIALS = {SLOW: 1, CLOCK: 4}
 """Of the others two: some take turns."""
 
 ALL = [(area, fault) for area in AREAS for fault in DISTURBANCES if area.asks_providers or fault not in (SLOW, BROKEN)]

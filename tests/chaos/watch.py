@@ -1,4 +1,4 @@
-"""What a command does to its files and providers, seen from within; at one moment it is killed, or lets others know.
+"""What a command does to its files and providers, seen from within; at one moment it is killed, or something else is.
 
 A moment is named by what was done last, not by the clock alone: a slower machine meets the same ones.
 """
@@ -13,19 +13,18 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
-from multiprocessing.synchronize import Event
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from chaos.kills import Moment
 from chaos.sagas import die
 
-BEGIN = "begin"
-"""The sign every command gives first."""
+BEGIN, CONNECTED = "begin", "socket.connect"
+"""The sign every command gives first, and one that names no file."""
 
-_NAMED_BY = {"open": 0, "os.rename": 1, "os.remove": 0, "os.mkdir": 0, "sqlite3.connect": 0, "socket.connect": None}
-"""Events of Python, and which argument names the file; a connection names none."""
+_NAMED_BY = {"open": 0, "os.rename": 1, "os.remove": 0, "os.mkdir": 0, "sqlite3.connect": 0, CONNECTED: None}
+"""Events of Python, and which argument names the file."""
 
 _BRIEFLY_S = 0.02
 
@@ -38,10 +37,10 @@ class Seen(NamedTuple):
 
 
 class Watch:
-    """Called in a process before the command; at the moment `due` is set, or without one the process is killed."""
+    """Called in a process before the command; at the moment it acts: by default, the process is killed."""
 
-    def __init__(self, home: Path, told: Path, moment: Moment | None = None, due: Event | None = None) -> None:
-        self._home, self._told, self._moment, self._due = str(home), told, moment, due
+    def __init__(self, home: Path, told: Path, moment: Moment | None = None, act: Callable[[], object] = die) -> None:
+        self._home, self._told, self._moment, self._act = str(home), told, moment, act
         self._seen, self._counts = list[Seen](), Counter[str]()
 
     def __call__(self) -> None:
@@ -71,12 +70,6 @@ class Watch:
             else:
                 self._act()
 
-    def _act(self) -> None:
-        if self._due is None:
-            die()
-        else:
-            self._due.set()
-
     def _tell(self) -> None:
         self._told.write_text(json.dumps([*self._seen, Seen("end", time.monotonic() - self._began)]))
 
@@ -96,3 +89,9 @@ def a_moment(drawn: random.Random, seen: Sequence[Seen]) -> Moment:
     before = [each for each in seen[:-1] if each.at_s <= at_s]
     last = before[-1]
     return Moment(last.sign, sum(each.sign == last.sign for each in before), at_s - last.at_s)
+
+
+def while_it_asks(seen: Sequence[Seen]) -> Sequence[Seen]:
+    """What was seen until a provider was connected to for the last time; all of it where none was."""
+    connected = [number for number, each in enumerate(seen) if each.sign == CONNECTED]
+    return seen[: connected[-1] + 2] if connected else seen

@@ -21,6 +21,7 @@ from tokenboard_etl.errors import KeyRefused, LoadRefused, MalformedAnswer, Pagi
 from tokenboard_etl.periods import Window
 from tokenboard_etl.providers import openrouter, openrouter_changes
 from tokenboard_etl.providers.openrouter import KeyRef, groups_with_distinct_names
+from tokenboard_etl.providers.openrouter_by_key import activity_by_key
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.providers.wire import Request
 from tokenboard_etl.warehouse.sql_files import read_sql
@@ -223,13 +224,39 @@ def test_credits_of_the_sandbox_are_read(live: Any) -> None:
     assert told["total_credits"] > told["total_usage"] > 0
 
 
+@pytest.mark.parametrize("oldest", [30, 29])
 @pytest.mark.parametrize("now", [NOW, datetime(2026, 6, 15, tzinfo=UTC), datetime(2026, 6, 15, 23, 59, 59, tzinfo=UTC)])
-def test_activity_covers_the_last_30_completed_days_and_no_other(pages: Any, now: datetime) -> None:
-    server = pages({"data": []})
+def test_activity_covers_the_last_30_completed_days_and_no_other(pages: Any, now: datetime, oldest: int) -> None:
+    """Of the first of them it has to tell something: by the provider's clock it may be over."""
+    server = pages({"data": [activity_row(TODAY - timedelta(days=ago)) for ago in (1, oldest)]})
     window = Window(date(2026, 4, 1), date(2026, 7, 1))
     covered = asyncio.run(openrouter.activity(server.fetch, window, now))
-    assert sorted(covered) == [TODAY - timedelta(days=ago) for ago in range(30, 0, -1)]
+    assert sorted(covered) == [TODAY - timedelta(days=ago) for ago in range(oldest, 0, -1)]
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("by_key", [False, True])
+def test_a_clock_that_is_behind_does_not_say_of_a_day_that_is_over_that_nothing_was_spent(
+    live: Any, by_key: bool
+) -> None:
+    window = Window(TODAY - timedelta(days=40), TODAY)
+
+    async def days(now: datetime) -> frozenset[date]:
+        async with live("openrouter") as server:
+            if by_key:
+                return await activity_by_key(server.fetch, window, now, await openrouter.keys(server.fetch))
+            return await openrouter.activity(server.fetch, window, now)
+
+    told = frozenset(TODAY - timedelta(days=ago) for ago in range(1, 31))
+    assert asyncio.run(days(NOW)) == told
+    assert asyncio.run(days(NOW - timedelta(hours=11))) == told - {max(told)}
+
+
+def activity_row(day: date) -> dict[str, Any]:
+    texts = dict.fromkeys(("model", "model_permaslug", "endpoint_id", "provider_name"), "a")
+    amounts = dict.fromkeys(("usage", "byok_usage_inference"), Decimal(1))
+    counts = dict.fromkeys(("requests", "prompt_tokens", "completion_tokens", "reasoning_tokens"), 1)
+    return {"date": f"{day} 00:00:00", **texts, **amounts, **counts}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ Which keys are asked for at all: openrouter_by_key.py.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -104,17 +104,36 @@ async def credits(fetch: Fetch) -> None:  # noqa: A001 - the report's name
 async def activity(fetch: Fetch, window: Window, now: datetime) -> frozenset[date]:
     """Usage per model and endpoint. Returns the days of the window that are inside the 30-day horizon."""
     covered = days_of_activity(window, now)
-    if covered:
-        request = Request(PROVIDER, "/activity", missing_is_outage=True)
-        read(ActivityAnswer, request, await fetch(request))
-    return covered
+    if not covered:
+        return covered
+    request = Request(PROVIDER, "/activity", missing_is_outage=True)
+    answer = read(ActivityAnswer, request, await fetch(request))
+    return confirmed(covered, now, dates_in(answer))
 
 
 def days_of_activity(window: Window, now: datetime) -> frozenset[date]:
     """The days of a window that /activity still knows: the last 30 completed ones."""
-    today = utc_day(now)
-    horizon = Window(today - timedelta(days=ACTIVITY_DAYS), today)
+    horizon = Window(_oldest_day(now), utc_day(now))
     return frozenset(day for day in window.days() if day in horizon)
+
+
+def dates_in(answer: ActivityAnswer) -> frozenset[str]:
+    """The UTC days that rows are of, as in 2026-05-31."""
+    return frozenset(row.date[:10] for row in answer.data)
+
+
+def confirmed(days: frozenset[date], now: datetime, told: Collection[str]) -> frozenset[date]:
+    """The days that answers are about, which had rows of the dates `told`.
+
+    The oldest is only if there is a row of it: it leaves them at midnight by the provider's clock, and an answer
+    without it would say that nothing was spent.
+    """
+    oldest = _oldest_day(now)
+    return days if oldest.isoformat() in told else days - {oldest}
+
+
+def _oldest_day(now: datetime) -> date:
+    return utc_day(now) - timedelta(days=ACTIVITY_DAYS)
 
 
 async def analytics_total(fetch: Fetch, window: Window) -> frozenset[date]:

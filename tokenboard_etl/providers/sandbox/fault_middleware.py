@@ -6,8 +6,9 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.utils import format_datetime
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,7 +39,7 @@ class FaultMiddleware:
         messages = await _until_body_ends(receive)
         body = b"".join(message.get("body", b"") for message in messages)
         self._sandbox.recorder.note(method, path, scope["query_string"].decode("latin-1"), body)
-        send = _with_request_id(path, self._sandbox.recorder.counts.total(), send)
+        send = _stamped(path, self._sandbox, send)
         receive = _again(messages, receive)
         fault = self._sandbox.faults.decide(f"{method} {path}")
         if fault is None:
@@ -73,17 +74,19 @@ class FaultMiddleware:
             await send({"type": "http.response.body", "body": spoiled})
 
 
-def _with_request_id(path: str, number: int, send: Send) -> Send:
-    """Every answer names its request: OpenAI in a header of its own, OpenRouter in that of the network before it."""
+def _stamped(path: str, sandbox: Sandbox, send: Send) -> Send:
+    """Every answer is dated and names its request: OpenAI in a header of its own, OpenRouter in its network's."""
     name, prefix = (b"cf-ray", "") if path.startswith("/openrouter") else (b"x-request-id", "req_")
-    header = (name, f"{prefix}{number:016x}".encode())
+    request_id = f"{prefix}{sandbox.recorder.counts.total():016x}"
 
-    async def named(message: Message) -> None:
+    async def stamped(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], header]
+            at = sandbox.now() if sandbox.dated else datetime.now(UTC)
+            date = format_datetime(at.astimezone(UTC), usegmt=True)
+            message["headers"] = [*message["headers"], (name, request_id.encode()), (b"date", date.encode())]
         await send(message)
 
-    return named
+    return stamped
 
 
 async def _until_body_ends(receive: Receive) -> list[Message]:

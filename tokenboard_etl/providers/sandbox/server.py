@@ -63,11 +63,14 @@ class RunningSandbox:
     def openrouter_base_url(self) -> str:
         return f"{self.base_url}{OPENROUTER_PREFIX}"
 
-    def set_clock(self, now: datetime | None) -> None:
-        """Stops the sandbox's clock at an aware instant, or lets it follow the machine's."""
+    def set_clock(self, now: datetime | None, *, dated: bool = False) -> None:
+        """Stops the sandbox's clock at an aware instant, or lets it follow the machine's.
+
+        `dated`: answers say so in their Date. Otherwise that is of the machine, whose clock is the client's too.
+        """
         if now is not None and now.tzinfo is None:
             raise ValueError("the clock needs an aware datetime")
-        self.sandbox.fixed_now = now
+        self.sandbox.fixed_now, self.sandbox.dated = now, dated
 
     def add_fault(self, kind: str, match: str = "", **more: Any) -> None:
         """Adds a rule as POST /_sandbox/faults takes it: `times`, `probability`, `seed`, `status`, ..."""
@@ -170,6 +173,7 @@ def _config(sandbox: Sandbox) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         proxy_headers=False,
+        date_header=False,
         access_log=False,
         log_level="error",
         log_config=None,

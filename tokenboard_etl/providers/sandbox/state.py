@@ -19,6 +19,7 @@ ANALYTICS_QUERIES_PER_MINUTE = 64
 class Sandbox:
     """`now` fixes the clock; None follows the machine's. A reset forgets all changes but not the clock.
 
+    `dated`: whether answers are dated by this clock, and not by the machine's.
     `analytics_include_end`: whether the end of a time range belongs to it, which the provider does not document.
     """
 
@@ -27,6 +28,7 @@ class Sandbox:
     ) -> None:
         self.world = world
         self.fixed_now = now
+        self.dated = False
         self.analytics_per_minute = analytics_per_minute
         self.analytics_include_end = False
         self.reset()
