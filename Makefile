@@ -14,7 +14,7 @@ SCRATCH ?= $(shell awk '$$2 == "/dev/shm" {options = $$4} END {exit options == "
 	2>/dev/null && test -w /dev/shm && df -Pk /dev/shm | awk 'NR == 2 && $$4 >= 4 * 1024 * 1024 {print "/dev/shm"}')
 PYTEST = $(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check chaos bench spark lint types setup dev lock audit schema dictionary clean
+.PHONY: demo test check chaos endurance bench spark lint types setup dev lock audit schema dictionary clean
 
 demo: $(VENV)/.ready  ## everything once, against the sandbox
 	@$(BIN)/tokenboard demo
@@ -23,10 +23,13 @@ test: lint types setup  ## everything: lint, types, tests
 	$(PYTEST)
 
 check: lint types  ## the fast part of `test`
-	$(PYTEST) -m "not slow and not prism and not chaos"
+	$(PYTEST) -m "not slow and not prism and not chaos and not endurance"
 
-chaos: $(VENV)/.ready  ## kills, faults, page sizes, time zones and properties at length; ends with a table
-	$(BIN)/pytest --hypothesis-profile at-length -m "chaos or hypothesis"
+chaos: $(VENV)/.ready  ## kills, faults, page sizes and time zones for a quarter of an hour; ends with a table
+	$(PYTEST) --dist worksteal -m chaos
+
+endurance: $(VENV)/.ready  ## the same at length, a hundred nights, and properties with all their examples: some hours
+	$(PYTEST) --dist worksteal --hypothesis-profile at-length -m "chaos or endurance or hypothesis"
 
 bench: $(VENV)/.ready $(PEERS)/.venv/.ready  ## what a night and a closing cost, against the floor, dlt and pandas
 	$(if $(SCRATCH),TMPDIR=$(SCRATCH) )$(BIN)/python -m benchmarks

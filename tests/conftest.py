@@ -18,7 +18,7 @@ import duckdb
 import hypothesis
 import pytest
 
-from chaos.report import Report, as_table
+from chaos.report import Line, Report, as_table
 from examples import AT_LENGTH
 from tokenboard_etl.closing import bring_up_to_date
 from tokenboard_etl.connections import connections
@@ -38,7 +38,7 @@ CONTRACTS = ROOT.parent / "shared" / "contracts"
 NOW = datetime(2026, 6, 15, 2, 0, tzinfo=UTC)
 """The night most tests play in."""
 
-_REPORT = pytest.StashKey[Report]()
+_CAMPAIGN = "campaign"
 
 
 def _refuse_foreign_sockets(event: str, args: tuple[Any, ...]) -> None:
@@ -73,14 +73,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def report(pytestconfig: pytest.Config) -> Report:
+def report(request: pytest.FixtureRequest) -> Iterator[Report]:
     """Where a campaign adds its line."""
-    return pytestconfig.stash.setdefault(_REPORT, [])
+    lines: Report = []
+    yield lines
+    request.node.user_properties += [(_CAMPAIGN, list(line)) for line in lines]  # comes home from every worker
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Prints what the campaigns did."""
-    if lines := config.stash.get(_REPORT, []):
+    told = [each for reports in terminalreporter.stats.values() for each in reports]
+    properties = [pair for each in told if getattr(each, "when", "") == "teardown" for pair in each.user_properties]
+    if lines := sorted(Line(*line) for name, line in properties if name == _CAMPAIGN):
         terminalreporter.section("campaigns")
         for line in as_table(lines):
             terminalreporter.write_line(line)

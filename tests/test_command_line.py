@@ -202,7 +202,7 @@ def test_no_key_is_written_anywhere_whether_a_run_succeeds_or_fails(used: Shell,
 # --- providers that are out of order
 
 
-@pytest.mark.chaos  # some two minutes of waiting, as a user would
+@pytest.mark.endurance  # some two minutes of waiting, as a user would
 def test_an_unreachable_provider_is_named_and_the_command_can_be_repeated(used: Shell) -> None:
     before = used.published.read_bytes()
     said = used.nightly(OPENAI_BASE_URL="http://127.0.0.1:1").refused_with(1)
@@ -334,7 +334,7 @@ def test_a_run_that_is_stopped_says_so_and_can_be_repeated(
 
 
 @pytest.mark.parametrize(
-    "zone", ["Pacific/Kiritimati", pytest.param("America/St_Johns", marks=[pytest.mark.chaos, pytest.mark.slow])]
+    "zone", ["Pacific/Kiritimati", pytest.param("America/St_Johns", marks=[pytest.mark.endurance, pytest.mark.slow])]
 )
 def test_the_hosts_time_zone_changes_no_figure(good_run: tuple[Path, Ended], shell: Shell, zone: str) -> None:
     shell.nightly(READ, TZ=zone).done()

@@ -15,7 +15,7 @@ from benchmarks.systems import FLOOR, NIGHTLY, compare, run_night
 from benchmarks.world import Size
 
 
-@pytest.mark.chaos
+@pytest.mark.endurance
 def test_memory_does_not_follow_the_number_of_pages(tmp_path: Path) -> None:
     peaks, pages = {}, {}
     for days in (12, 48):

@@ -133,7 +133,7 @@ def land(environment: Mapping[str, str], connection_id: str, tags: Mapping[str, 
         job.execute_in_process(instance=instance, partition_key=connection_id, tags=dict(tags))
 
 
-@pytest.mark.chaos  # four times Dagster's start
+@pytest.mark.endurance  # four times Dagster's start
 @pytest.mark.skipif(postgres_programs() is None, reason="Postgres is not installed")
 def test_four_connections_are_landed_side_by_side_while_one_writer_loads(
     sandbox: RunningSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

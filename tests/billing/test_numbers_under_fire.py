@@ -117,7 +117,7 @@ def test_an_issue_killed_after_some_statements_is_whole_or_not_there(
     assert killed_after([*sample, -1], action, prepared, tmp_path, report) > 12
 
 
-@pytest.mark.chaos
+@pytest.mark.endurance
 @ACTIONS
 def test_an_issue_killed_after_every_statement_is_whole_or_not_there(
     action: Action, prepared: Path, tmp_path: Path, report: Report

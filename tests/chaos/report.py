@@ -20,7 +20,8 @@ Report = list[Line]
 
 def as_table(lines: Sequence[Line]) -> Iterator[str]:
     """Lines of text, numbers to the right."""
-    rows = [Line._fields, *(tuple(map(str, line)) for line in lines)]
+    total = Line("all", sum(line.trials for line in lines), sum(line.failures for line in lines), "")
+    rows = [Line._fields, *(tuple(map(str, line)) for line in (*lines, total))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for campaign, trials, failures, disturbances in rows:
-        yield f"{campaign:{widths[0]}}  {trials:>{widths[1]}}  {failures:>{widths[2]}}  {disturbances}"
+        yield f"{campaign:{widths[0]}}  {trials:>{widths[1]}}  {failures:>{widths[2]}}  {disturbances}".rstrip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -85,11 +85,13 @@ def test_a_backfill_gets_through_faults_at_a_tenth_of_its_requests(
     backfill_with_faults(next(seeds(undisturbed.counts["requests"])), tmp_path / "home", sandbox, undisturbed, report)
 
 
-@pytest.mark.chaos
+@pytest.mark.parametrize(
+    "more", [pytest.param((), marks=pytest.mark.chaos), pytest.param(range(4), marks=pytest.mark.endurance)]
+)
 def test_a_backfill_gets_through_every_kind_of_fault_at_a_tenth_of_its_requests(
-    tmp_path: Path, sandbox: RunningSandbox, undisturbed: Undisturbed, report: Report
+    tmp_path: Path, sandbox: RunningSandbox, undisturbed: Undisturbed, report: Report, more: Collection[int]
 ) -> None:
-    for seed in {*seeds(undisturbed.counts["requests"]), *range(4)}:
+    for seed in more or seeds(undisturbed.counts["requests"]):
         backfill_with_faults(seed, tmp_path / f"seed-{seed}", sandbox, undisturbed, report)
 
 
@@ -163,21 +165,26 @@ def test_an_endpoint_that_stays_broken_is_named_and_nothing_is_published(
     a_fault_that_stays_is_named(used, sandbox, random.Random(5).choice(endpoints(undisturbed)), 400)
 
 
-@pytest.mark.chaos
+@pytest.mark.parametrize(
+    "some", [pytest.param(3, marks=pytest.mark.chaos), pytest.param(None, marks=pytest.mark.endurance)]
+)
 def test_every_endpoint_that_stays_broken_is_named_and_nothing_is_published(
-    used: Home, sandbox: RunningSandbox, undisturbed: Undisturbed, report: Report
+    used: Home, sandbox: RunningSandbox, undisturbed: Undisturbed, report: Report, some: int | None
 ) -> None:
-    for endpoint in endpoints(undisturbed):
+    """Some are drawn."""
+    known = endpoints(undisturbed)
+    broken = known if some is None else random.Random(some).sample(known, some)
+    for endpoint in broken:
         before = state_of(used.published)
         a_fault_that_stays_is_named(used, sandbox, endpoint, 400)
         end = used.nightly(LAST_DAY)
         assert (end.status, end.err) == (0, ""), endpoint
         assert state_of(used.published) != before
-    names = ", ".join(" ".join(each) for each in endpoints(undisturbed))
-    report.append(Line("an endpoint that stays broken", len(endpoints(undisturbed)), 0, names))
+    names = ", ".join(" ".join(each) for each in broken)
+    report.append(Line("an endpoint that stays broken", len(broken), 0, names))
 
 
-@pytest.mark.chaos
+@pytest.mark.endurance  # some two minutes of waiting
 def test_an_endpoint_that_stays_overloaded_is_given_up_in_the_end(
     used: Home, sandbox: RunningSandbox, report: Report
 ) -> None:

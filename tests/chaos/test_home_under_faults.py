@@ -40,8 +40,8 @@ from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sand
 from tokenboard_etl.settings import load_settings
 
 SEED = 7
-TRIALS = {SLOW: 1, CLOCK: 4}
-"""Of the others two: some take turns."""
+AT_LENGTH = {SLOW: 1, CLOCK: 4}
+"""Trials; of the others two: some take turns."""
 
 ALL = [(area, fault) for area in AREAS for fault in DISTURBANCES if area.asks_providers or fault not in (SLOW, BROKEN)]
 SAMPLE = ((CLOSE, FULL, 1), (PROVISION, READ_ONLY, 0), (PUBLISH, KILL, 1))
@@ -169,4 +169,10 @@ def test_a_home_is_mended_by_the_next_run_after_some_faults(played: Play, area: 
 @pytest.mark.chaos
 @pytest.mark.parametrize(("area", "fault"), ALL, ids=str)
 def test_a_home_is_mended_by_the_next_run_after_every_fault(played: Play, area: Area, fault: str) -> None:
-    assert played(area, fault, range(TRIALS.get(fault, 2))) == []
+    assert played(area, fault, [AREAS.index(area)]) == []
+
+
+@pytest.mark.endurance
+@pytest.mark.parametrize(("area", "fault"), ALL, ids=str)
+def test_a_home_is_mended_by_the_next_run_after_every_fault_at_length(played: Play, area: Area, fault: str) -> None:
+    assert played(area, fault, range(AT_LENGTH.get(fault, 2))) == []

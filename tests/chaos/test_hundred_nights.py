@@ -97,7 +97,7 @@ def reconciled(place: Home) -> dict[tuple[date, str], tuple[Decimal, Decimal]]:
     return {(day, account): (ours, nobodys) for day, account, ours, nobodys in rows}
 
 
-@pytest.mark.chaos
+@pytest.mark.endurance
 def test_a_hundred_disturbed_nights_come_to_the_same_as_undisturbed_ones(tmp_path: Path, report: Report) -> None:
     found, due, last_night = list[str](), False, FIRST_NIGHT + timedelta(days=NIGHTS - 1)
     with sandbox_of_few_tenants(FIRST_NIGHT) as sandbox:

@@ -43,7 +43,7 @@ from tokenboard_etl.providers.sandbox.server import RunningSandbox, running_sand
 from tokenboard_etl.tenants.key_ring import KeyRing
 from tokenboard_etl.tenants.vault import read_vault
 
-TWICE, SAMPLE_SEED = 40, 3
+SAMPLE_SEED = 3
 SAMPLE = {PROVISION: 2, ROTATE: 2}
 """Points by chance; of the others one."""
 
@@ -108,20 +108,28 @@ def test_a_saga_killed_at_some_points_ends_as_if_it_had_not_been(stage: Stage, r
     trial(stage, [(each, None) for each in chosen], report, "a sample")
 
 
-@pytest.mark.chaos
-def test_a_saga_killed_at_every_point_ends_as_if_it_had_not_been(stage: Stage, report: Report) -> None:
-    trial(stage, [(each, None) for each in stage.all_points()], report, "every point")
+@pytest.mark.parametrize(
+    "every", [pytest.param(8, marks=pytest.mark.chaos), pytest.param(1, marks=pytest.mark.endurance)]
+)
+def test_a_saga_killed_at_every_point_ends_as_if_it_had_not_been(stage: Stage, report: Report, every: int) -> None:
+    """Every eighth, or each of them."""
+    chosen = [(each, None) for each in stage.all_points()[::every]]
+    trial(stage, chosen, report, "every point" if every == 1 else f"every {every}th point")
 
 
-@pytest.mark.chaos
-def test_a_saga_killed_again_while_it_goes_on_ends_as_if_it_had_not_been(stage: Stage, report: Report) -> None:
+@pytest.mark.parametrize(
+    "trials", [pytest.param(4, marks=pytest.mark.chaos), pytest.param(40, marks=pytest.mark.endurance)]
+)
+def test_a_saga_killed_again_while_it_goes_on_ends_as_if_it_had_not_been(
+    stage: Stage, report: Report, trials: int
+) -> None:
     """A second disturbance, at another point."""
-    found, drawn = stage.all_points(), random.Random(SAMPLE_SEED)
-    chosen = [(drawn.choice(found), drawn.choice(found)) for _ in range(TWICE)]
+    found, drawn = stage.all_points(), random.Random(trials)
+    chosen = [(drawn.choice(found), drawn.choice(found)) for _ in range(trials)]
     trial(stage, chosen, report, "two points each")
 
 
-@pytest.mark.chaos
+@pytest.mark.endurance
 @pytest.mark.parametrize("stage", [SUSPEND], indirect=True)
 def test_a_suspension_killed_at_every_point_is_taken_back_by_resuming(stage: Stage, report: Report) -> None:
     """Another command than the one that was interrupted."""
@@ -174,7 +182,12 @@ def test_some_tenants_of_a_file_are_provisioned_through_faults_and_a_kill(stage:
     many_are_provisioned(stage, 10, 1, report)
 
 
-@pytest.mark.chaos
 @pytest.mark.parametrize("stage", [MANY], indirect=True)
-def test_200_tenants_of_a_file_are_provisioned_through_faults_and_kills(stage: Stage, report: Report) -> None:
-    many_are_provisioned(stage, 200, 3, report)
+@pytest.mark.parametrize(
+    ("tenants", "kills"),
+    [pytest.param(40, 2, marks=pytest.mark.chaos), pytest.param(200, 3, marks=pytest.mark.endurance)],
+)
+def test_many_tenants_of_a_file_are_provisioned_through_faults_and_kills(
+    stage: Stage, report: Report, tenants: int, kills: int
+) -> None:
+    many_are_provisioned(stage, tenants, kills, report)

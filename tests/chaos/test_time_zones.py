@@ -24,9 +24,13 @@ WITHIN_THE_SECOND_HOUR = (datetime(2025, 11, 2, 4, 45, tzinfo=UTC), Window(date(
 """It is 01:15 in St. John's, for the second time this night."""
 
 
-@pytest.mark.chaos
 @pytest.mark.parametrize(
-    ("now", "window"), [FORWARD, BACK, WITHIN_THE_SECOND_HOUR], ids=["forward", "back", "within_the_second_hour"]
+    ("now", "window"),
+    [
+        pytest.param(*FORWARD, marks=pytest.mark.endurance, id="forward"),
+        pytest.param(*BACK, marks=pytest.mark.endurance, id="back"),
+        pytest.param(*WITHIN_THE_SECOND_HOUR, marks=pytest.mark.chaos, id="within_the_second_hour"),
+    ],
 )
 def test_hosts_in_three_time_zones_give_the_same_tables(
     tmp_path: Path, sandbox: RunningSandbox, report: Report, now: datetime, window: Window

@@ -26,7 +26,7 @@ Test = Callable[..., Any]
 
 
 def inputs(at_length: int, sample: int = 25) -> Callable[[Test], Test]:
-    """So many with `make chaos`, and a sample with `make test`."""
+    """So many with `make endurance`, and a sample with `make test`."""
     long = settings.get_current_profile_name() == AT_LENGTH
     return settings(
         max_examples=at_length if long else sample,

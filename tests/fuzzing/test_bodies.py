@@ -177,7 +177,7 @@ def test_an_answer_is_landed_and_loaded_or_refused_and_changes_nothing(
     is_taken(nightly, outcomes, report, {**nightly.told, page: changed})
 
 
-@pytest.mark.chaos
+@pytest.mark.endurance
 @inputs(100)
 @given(st.data(), st.sampled_from(BODIES))
 def test_what_was_loaded_can_be_modelled_and_checked(

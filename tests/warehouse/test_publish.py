@@ -109,7 +109,7 @@ def test_readers_never_meet_an_error_or_a_mixed_result_while_it_is_replaced(
     publish_under_readers(published, publish_with, publications=5, every_seconds=0.1)
 
 
-@pytest.mark.chaos
+@pytest.mark.endurance
 def test_readers_never_meet_an_error_or_a_mixed_result_in_fifty_nights(tmp_path: Path) -> None:
     """Each a whole night of one more day, by the job the command runs."""
     with running_sandbox(now=NOW, analytics_per_minute=None) as sandbox, dg.DagsterInstance.ephemeral() as instance:
