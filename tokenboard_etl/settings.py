@@ -67,7 +67,7 @@ class Settings(BaseSettings):
             return None
         parts = [part.strip() for part in keys.get_secret_value().split(",")]
         if not all(map(_is_key_of_32_bytes, parts)):
-            raise ValueError("each key must be 32 bytes in base64 (`openssl rand -base64 32` makes one)")
+            raise ValueError("each key must be 32 bytes in base64 (`head -c 32 /dev/urandom | base64` makes one)")
         if len(set(parts)) < len(parts):
             raise ValueError("the same key stands there twice")
         for part in parts:

@@ -83,6 +83,11 @@ def test_a_row_becomes_a_tenant_with_its_accounts(imported: Import, warehouse: d
     assert bindings_of(warehouse, "openrouter", "abc") == [Binding("atlas", "openrouter", "key", "abc", start)]
 
 
+def test_the_example_can_be_imported(warehouse: duckdb.DuckDBPyConnection) -> None:
+    imported = import_tenants(warehouse, Path(__file__).parents[2] / "docs" / "tenants.example.csv", NOW)
+    assert (imported.tenants, imported.bindings) == (2, 3)
+
+
 def test_what_is_not_given_has_a_default(imported: Import, warehouse: duckdb.DuckDBPyConnection) -> None:
     assert imported(line("Team Atlas")) == Imported(tenants=1, bindings=0)
     (tenant,) = tenants(warehouse)

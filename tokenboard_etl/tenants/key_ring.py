@@ -54,7 +54,8 @@ class KeyRing:
         if not self._keys:
             raise EncryptionKeyMissing(
                 "Keys are stored encrypted only, and TOKENBOARD_ENCRYPTION_KEY is not set. Set it to 32 random bytes "
-                "in base64 (`openssl rand -base64 32` makes them) and keep a copy: without it stored keys are lost."
+                "in base64 (`head -c 32 /dev/urandom | base64` makes them) and keep a copy: without it stored keys "
+                "are lost."
             )
         if unknown := sorted(set(fingerprints) - self._keys.keys()):
             raise EncryptionKeyWrong(
