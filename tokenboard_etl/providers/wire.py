@@ -122,7 +122,8 @@ def read(model: type[W], request: Request, body: Any) -> W:
         first = error.errors(include_url=False, include_context=False)[0]
         path = "$" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        seen = "" if first["type"] in _NEVER_SHOWN else f", found {redact(repr(first['input']))[:80]}"
+        hidden = first["type"] in _NEVER_SHOWN or not request.repeatable  # what made something may show a key
+        seen = "" if hidden else f", found {redact(repr(first['input']))[:80]}"
         raise MalformedAnswer(
             request.provider, request.endpoint, f"{path}: {first['msg']}{seen}{more}", status=200
         ) from None
