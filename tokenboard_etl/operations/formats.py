@@ -1,6 +1,7 @@
 """From a file's bytes to numbered rows: CSV, JSONL and Parquet.
 
-CSV and JSONL are read row by row, because one bad row must not keep the others out; Polars reads Parquet.
+CSV and JSONL are read row by row, because one bad row must not keep the others out. PyArrow reads Parquet: Polars' own
+reader can end the process over a damaged page.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tokenboard_etl.files import UnreadableFile
 from tokenboard_etl.operations.operation import COLUMNS, REQUIRED
@@ -67,16 +70,19 @@ def _jsonl(content: bytes) -> Iterator[Row]:
 
 def _parquet(content: bytes) -> Iterator[Row]:
     try:
-        schema = pl.read_parquet_schema(io.BytesIO(content))
-        _check_columns(list(schema))
-        kind = schema["occurred_at"]
-        if isinstance(kind, pl.Datetime) and kind.time_zone is None:
+        file = pq.ParquetFile(io.BytesIO(content))
+        _check_columns(file.schema_arrow.names)
+        kind = file.schema_arrow.field("occurred_at").type
+        if pa.types.is_timestamp(kind) and kind.tz is None:
             raise UnreadableFile("occurred_at has no time zone; write it as UTC")
-        if pl.scan_parquet(io.BytesIO(content)).select(pl.len()).collect().item() > MAX_ROWS:
+        if file.metadata.num_rows > MAX_ROWS:
             raise UnreadableFile(f"there are more than {MAX_ROWS} rows; split it")
-        frame = pl.read_parquet(io.BytesIO(content)).select(pl.all().cast(pl.String))
+        table = file.read()
+        table.validate(full=True)
+        plain = pa.Table.from_arrays(table.columns, names=table.column_names)  # without what a writer added for itself
+        frame = pl.DataFrame(plain).select(pl.all().cast(pl.String))
         longest = frame.select(pl.max_horizontal(pl.all().str.len_bytes().max())).item()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+    except (pa.ArrowException, OSError, UnicodeDecodeError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         raise UnreadableFile("this is not a Parquet file of plain columns, or it is not whole") from None
     if (longest or 0) > MAX_TEXT_BYTES:
         raise UnreadableFile(f"a value is longer than {MAX_TEXT_BYTES} bytes")
