@@ -157,15 +157,15 @@ def raw_assets(provider: str, *, snapshots: bool) -> dg.AssetsDefinition:
         ours = [each for each in connections(settings, provider) if each.tenant_id is None]
         with surroundings.warehouse() as warehouse:
             rows = load_pending(warehouse, settings, provider, wanted, accepted)
+            try:
+                raise_failures(settings, accounts(settings, provider), wanted)
+            except TokenboardError:
+                context.instance.add_run_tags(context.run.run_id, {COULD_NOT_LAND: "true"})
+                raise
             days = days_of_run(context.run)
             if days and READ_TOGETHER[provider][-1] in wanted:
                 for connection in ours:
                     read_again_while_moving(warehouse, settings, connection, days, context.run.run_id)
-        try:
-            raise_failures(settings, accounts(settings, provider), wanted)
-        except TokenboardError:
-            context.instance.add_run_tags(context.run.run_id, {COULD_NOT_LAND: "true"})
-            raise
         for key in dict.fromkeys(wanted.values()):
             loaded = [count for name, counts in rows.items() if wanted[name] == key for count in counts]
             yield dg.MaterializeResult(asset_key=key, metadata={"loads": len(loaded), "rows_loaded": sum(loaded)})

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from assets.run import run_month_close, run_nightly
-from tokenboard_etl.errors import ProviderRejected
+from tokenboard_etl.errors import MalformedAnswer, ProviderRejected
 from tokenboard_etl.periods import Month, Window
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.settings import Settings, load_settings
@@ -19,6 +19,7 @@ from tokenboard_etl.warehouse.connection import open_warehouse
 YESTERDAY = Window(date(2026, 6, 14), date(2026, 6, 15))
 COSTS = "GET /openai/v1/organization/costs"
 MAY = Month(2026, 5)
+NIGHT_BEFORE = datetime(2026, 6, 14, 2, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -57,6 +58,23 @@ def test_a_day_that_never_stops_moving_is_read_three_times_more_and_is_then_a_wa
     assert loads(settings, "costs") == loads(settings, "costs_total") == 4
     assert disagreeing(settings) == 1
     assert settings.published_path.exists()
+
+
+def test_days_that_could_not_be_read_end_the_night_also_where_only_some_of_them_moved(
+    sandbox: RunningSandbox, settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    """The total of a day that was restated is there, its costs are not: reading that day again is not enough."""
+    sandbox.set_clock(NIGHT_BEFORE)
+    early = load_settings(**sandbox.env(), TOKENBOARD_HOME=str(settings.home), TOKENBOARD_NOW=NIGHT_BEFORE.isoformat())
+    run_nightly(early, Window(date(2026, 6, 10), date(2026, 6, 14)), instance)
+    sandbox.set_clock(settings.now)
+    sandbox.add_fault("malformed", COSTS, times=1)
+    five_days = Window(date(2026, 6, 10), date(2026, 6, 15))
+    with pytest.raises(MalformedAnswer, match="/organization/costs"):
+        run_nightly(settings, five_days, instance)
+    assert (loads(settings, "costs"), loads(settings, "costs_total")) == (1, 2)
+    run_nightly(settings, five_days, instance)
+    assert disagreeing(settings) == 0
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ TEXTS = (
     *("sk-admin-" + "k" * 20, "x" * 300, "x" * 200_000, "\U0001f600" * 3, "a" * 47 + "-", "unallocated"),
 )
 
-ODD = st.one_of(
+_ODD = st.one_of(
     st.sampled_from(TEXTS),
     st.sampled_from(LITERALS).map(_MARK.__add__),
     st.sampled_from(
@@ -90,8 +90,8 @@ ODD = st.one_of(
     ),
     st.text(max_size=20),
     st.integers(),
-)
-"""Values nobody expects where they stand."""
+).map(copy.deepcopy)
+"""Values nobody expects where they stand; each a fresh one, because it may be changed in turn."""
 
 
 def places(tree: Any, at: Path_ = ()) -> list[Path_]:
@@ -107,7 +107,7 @@ def mutated(draw: st.DrawFn, trees: st.SearchStrategy[Any], most: int = 3) -> An
     for _ in range(draw(st.integers(1, most))):
         known = places(tree)
         if not known:
-            return draw(ODD)
+            return draw(_ODD)
         *way, last = draw(st.sampled_from(known))
         inner = tree
         for step in way:
@@ -119,7 +119,7 @@ def mutated(draw: st.DrawFn, trees: st.SearchStrategy[Any], most: int = 3) -> An
 def _change(draw: st.DrawFn, inner: Any, last: Any) -> None:
     kind = draw(st.sampled_from(("value", "value", "drop", "wrap", "copy", "rename")))
     if kind == "value":
-        inner[last] = draw(ODD)
+        inner[last] = draw(_ODD)
     elif kind == "drop":
         del inner[last]
     elif kind == "wrap":

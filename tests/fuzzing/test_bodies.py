@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from chaos.few_tenants import sandbox_of_few_tenants
 from fuzzing.clear import Outcomes, accepted_or_refused, inputs
-from fuzzing.mutations import ANYTHING, as_json, mutated, spoiled
+from fuzzing.mutations import ANYTHING, Content, as_json, mutated, spoiled
 from tokenboard_etl.connections import Connection, accounts
 from tokenboard_etl.errors import ProviderRejected, TokenboardError
 from tokenboard_etl.extraction import REPORTS, Failure, Undertaking, extract_all
@@ -186,7 +186,7 @@ def test_what_was_loaded_can_be_modelled_and_checked(
     """A figure that is taken, but that no sum can hold, would end every later night."""
     page = data.draw(st.sampled_from([each for each in nightly.asked[report] if isinstance(nightly.told[each], bytes)]))
     tree = shortened(json.loads(nightly.told[page]))
-    changed = data.draw(mutated(st.just(tree)).map(as_json)).encode()
+    changed = data.draw(mutated(st.just(tree)).map(lambda each: Content(as_json(each).encode())))
     if is_taken(nightly, outcomes, report, {**nightly.told, page: changed}):
         build_models(nightly.warehouse, NOW + timedelta(hours=4), SETTLE_TIME.days)
         assert run_checks(nightly.warehouse)
