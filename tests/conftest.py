@@ -20,6 +20,8 @@ import pytest
 
 from chaos.report import Line, Report, as_table
 from examples import AT_LENGTH
+from fuzzing.clear import INPUTS, Outcomes
+from fuzzing.clear import as_table as inputs_as_table
 from tokenboard_etl.closing import bring_up_to_date
 from tokenboard_etl.connections import connections
 from tokenboard_etl.extraction import Failure, Undertaking, extract_all, reports_of
@@ -81,9 +83,16 @@ def report(request: pytest.FixtureRequest) -> Iterator[Report]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints what the campaigns did."""
+    """Prints what the campaigns did, and what became of spoiled inputs."""
     told = [each for reports in terminalreporter.stats.values() for each in reports]
     properties = [pair for each in told if getattr(each, "when", "") == "teardown" for pair in each.user_properties]
+    outcomes = Outcomes()
+    for reader, outcome, count in (told for name, told in properties if name == INPUTS):
+        outcomes[reader, outcome] += count
+    if outcomes:
+        terminalreporter.section("inputs")
+        for row in inputs_as_table(outcomes):
+            terminalreporter.write_line(row)
     if lines := sorted(Line(*line) for name, line in properties if name == _CAMPAIGN):
         terminalreporter.section("campaigns")
         for line in as_table(lines):

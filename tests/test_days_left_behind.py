@@ -129,7 +129,7 @@ CASES = {
     "days that the provider no longer answers about": (
         [*USUAL_NIGHTS, *nights(date(2026, 5, 1), date(2026, 5, 15), **ACTIVITY)],
         YESTERDAY,
-        TODAY - timedelta(days=30),
+        TODAY - timedelta(days=29),
     ),
 }
 

@@ -83,19 +83,19 @@ def test_missing_days_count_down_to_the_day_they_are_lost(sandbox: RunningSandbo
     assert (costs.missing, costs.lost, costs.oldest_missing) == (len(never_fetched), 0, date(2026, 6, 15))
     assert costs.days_left == 365 - 25
     assert (activity.missing, activity.lost) == (len(never_fetched), 0)
-    assert activity.days_left == 30 - 25
-    assert found["openrouter", "activity_by_key"].days_left == 30 - 25
+    assert activity.days_left == 29 - 25
+    assert found["openrouter", "activity_by_key"].days_left == 29 - 25
     later = late + timedelta(days=10)
     with duckdb.connect(settings.published_path, read_only=True) as published:
         found = {(each.connection_id, each.report): each for each in horizons(published, later.date())}
     activity = found["openrouter", "activity"]
-    assert (activity.lost, activity.oldest_missing) == (5, date(2026, 6, 20))
+    assert (activity.lost, activity.oldest_missing) == (6, date(2026, 6, 21))
     assert activity.days_left == 0
     told_late = told(
         load_settings(**sandbox.env(), TOKENBOARD_HOME=str(settings.home), TOKENBOARD_NOW=late.isoformat())
     )
     assert told_late["openrouter activity"][0] == "error"
-    assert "can be had for 5 more day(s)" in told_late["openrouter activity"][1]
+    assert "can be had for 4 more day(s)" in told_late["openrouter activity"][1]
     assert told_late["openai costs"][0] == "warning"
 
 

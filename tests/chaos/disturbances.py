@@ -122,15 +122,17 @@ def clock_jump(trial: Trial) -> Iterator[Disturbed]:
         moment = a_moment(trial.drawn, while_it_asks(trial.scene.reference(trial.area).seen))
         watch, when = partial(Watch, home.path, trial.moment_told(), moment), f"after {moment.sign} {moment.count}"
     trial.scene.sandbox.set_clock(NOW, dated=True)
-    yield Disturbed(
-        home,
-        f"{jump.total_seconds() / 3600:+.0f} hours {when}",
-        env={"TOKENBOARD_NOW": ""},
-        first=Clock(NOW, jump, watch),
-        statuses=(0, 1, 2),
-        clock_was_wrong=True,
-    )
-    trial.scene.sandbox.set_clock(NOW)
+    try:
+        yield Disturbed(
+            home,
+            f"{jump.total_seconds() / 3600:+.0f} hours {when}",
+            env={"TOKENBOARD_NOW": ""},
+            first=Clock(NOW, jump, watch),
+            statuses=(0, 1, 2),
+            clock_was_wrong=True,
+        )
+    finally:
+        trial.scene.sandbox.set_clock(NOW)
 
 
 @contextmanager

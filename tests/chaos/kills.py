@@ -1,6 +1,6 @@
 """Kill -9 at random moments of a backfill, until it ends by itself; then its tables and its requests are judged.
 
-The same campaign serves the sample in `make test` and the full one in `make chaos`: the number of kills differs.
+One campaign serves `make test`, `make chaos` and `make endurance`: its number of kills differs.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ def test_a_home_is_mended_by_the_next_run_after_some_faults(played: Play, area: 
 @pytest.mark.chaos
 @pytest.mark.parametrize(("area", "fault"), ALL, ids=str)
 def test_a_home_is_mended_by_the_next_run_after_every_fault(played: Play, area: Area, fault: str) -> None:
-    assert played(area, fault, [AREAS.index(area)]) == []
+    assert played(area, fault, [AREAS.index(area) + 3]) == []  # the clock jumps while a night is read
 
 
 @pytest.mark.endurance

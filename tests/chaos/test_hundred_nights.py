@@ -120,7 +120,11 @@ def test_a_hundred_disturbed_nights_come_to_the_same_as_undisturbed_ones(tmp_pat
     found += [*disturbed.failures, *twin.failures, *unlike(disturbed.place, twin.place)]
     found += overgrown(twin, disturbed, tmp_path)
     did = ", ".join(f"{kind} {count}" for kind, count in sorted(disturbed.did.items()))
-    report.append(Line(f"{NIGHTS} nights, seed {SEED}", NIGHTS, len(found), did))
+    *_, sizes = told(disturbed.growth)
+    size = ", ".join(
+        f"{name} {mb}" for name, mb in zip(next(told(disturbed.growth)).split(), sizes.split(), strict=True)
+    )
+    report.append(Line(f"{NIGHTS} nights, seed {SEED}", NIGHTS, len(found), f"{did}; MB on disk at the end: {size}"))
     print(*found, "disturbed, MB on disk", *told(disturbed.growth), sep="\n")
     print("undisturbed, MB on disk", *told(twin.growth), sep="\n")
     assert found == []

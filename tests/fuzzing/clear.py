@@ -16,6 +16,7 @@ from tokenboard_etl.errors import TokenboardError
 from tokenboard_etl.files import UnreadableFile
 
 Outcomes = Counter[tuple[str, str]]
+INPUTS = "inputs"
 _LONGEST_WORDS = 1_000
 _MOST_LINES = 3
 _MOST_CPU_S = 20
@@ -33,6 +34,14 @@ def inputs(at_length: int, sample: int = 25) -> Callable[[Test], Test]:
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
     )
+
+
+def as_table(outcomes: Outcomes) -> Iterator[str]:
+    """Lines of text: of each reader how many inputs it was given, and what it made of them."""
+    for reader in sorted({reader for reader, _ in outcomes}):
+        parts = {outcome: count for (name, outcome), count in outcomes.items() if name == reader}
+        told = ", ".join(f"{outcome} {count}" for outcome, count in sorted(parts.items()))
+        yield f"{reader:<34} {sum(parts.values()):>7}  {told}"
 
 
 @contextmanager

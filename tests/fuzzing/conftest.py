@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
-from fuzzing.clear import Outcomes
+from fuzzing.clear import INPUTS, Outcomes
 
 _OUTCOMES = pytest.StashKey[Outcomes]()
 
@@ -17,11 +18,10 @@ def outcomes(pytestconfig: pytest.Config) -> Outcomes:
     return pytestconfig.stash.setdefault(_OUTCOMES, Counter())
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if not (found := config.stash.get(_OUTCOMES, Counter())):
-        return
-    terminalreporter.section("inputs")
-    for reader in sorted({reader for reader, _ in found}):
-        parts = {outcome: count for (name, outcome), count in found.items() if name == reader}
-        told = ", ".join(f"{outcome} {count}" for outcome, count in sorted(parts.items()))
-        terminalreporter.write_line(f"{reader:<34} {sum(parts.values()):>7}  {told}")
+@pytest.fixture(autouse=True)
+def _told(outcomes: Outcomes, request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test adds comes home from every worker."""
+    before = outcomes.copy()
+    yield
+    added = (outcomes - before).items()
+    request.node.user_properties += [(INPUTS, [reader, outcome, count]) for (reader, outcome), count in added]

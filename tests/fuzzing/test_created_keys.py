@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzzing.clear import Outcomes, accepted_or_refused, inputs
-from fuzzing.mutations import ANYTHING, as_json, mutated, spoiled
+from fuzzing.mutations import ANYTHING, as_json, mutated, places, spoiled
 from tokenboard_etl.extraction import parse
 from tokenboard_etl.providers import openai_changes, openrouter_changes
 from tokenboard_etl.providers.wire import Fetch, Request
@@ -62,6 +63,19 @@ MAKING: dict[str, tuple[Callable[[Fetch], Awaitable[Any]], Any]] = {
 }
 
 
+@st.composite
+def misplaced(draw: st.DrawFn, answer: Any) -> Any:
+    """The key stands in another field, or in all of a few."""
+    tree = copy.deepcopy(answer)
+    for *way, last in draw(st.lists(st.sampled_from(places(answer)), min_size=1, max_size=3)):
+        inner = tree
+        for step in way:
+            inner = inner[step] if isinstance(inner, dict) else {}
+        if isinstance(inner, dict):
+            inner[last] = SECRET
+    return tree
+
+
 @pytest.mark.parametrize("provider", MAKING)
 @inputs(2_000, sample=100)
 @given(st.data())
@@ -70,7 +84,12 @@ def test_an_answer_with_a_new_key_is_taken_or_refused_and_the_key_is_not_told(
 ) -> None:
     making, answer = MAKING[provider]
     changed = data.draw(
-        st.one_of(spoiled(mutated(st.just(answer)).map(as_json)), spoiled(st.just(json.dumps(answer))), ANYTHING)
+        st.one_of(
+            spoiled(mutated(st.just(answer)).map(as_json)),
+            misplaced(answer).map(lambda tree: json.dumps(tree).encode()),
+            spoiled(st.just(json.dumps(answer))),
+            ANYTHING,
+        )
     )
 
     async def fetch(request: Request) -> Any:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tokenboard_etl.files import UnreadableFile
@@ -22,7 +23,9 @@ from tokenboard_etl.operations.operation import COLUMNS, REQUIRED
 
 MAX_ROWS = 1_000_000
 MAX_TEXT_BYTES = 100_000
-"""Of one value in a Parquet file, where a short file can mean endless text."""
+MAX_UNPACKED_BYTES = 512_000_000
+"""Of one value and of all in a Parquet file, where a short file can mean endless text."""
+_BATCH_ROWS = 500
 
 
 class Row(NamedTuple):
@@ -69,25 +72,40 @@ def _jsonl(content: bytes) -> Iterator[Row]:
 
 
 def _parquet(content: bytes) -> Iterator[Row]:
+    number = unpacked_bytes = 0
     try:
-        file = pq.ParquetFile(io.BytesIO(content))
-        _check_columns(file.schema_arrow.names)
-        kind = file.schema_arrow.field("occurred_at").type
+        schema = pq.read_schema(io.BytesIO(content))
+        _check_columns(schema.names)
+        kind = schema.field("occurred_at").type
         if pa.types.is_timestamp(kind) and kind.tz is None:
             raise UnreadableFile("occurred_at has no time zone; write it as UTC")
-        if file.metadata.num_rows > MAX_ROWS:
-            raise UnreadableFile(f"there are more than {MAX_ROWS} rows; split it")
-        table = file.read()
-        table.validate(full=True)
-        plain = pa.Table.from_arrays(table.columns, names=table.column_names)  # without what a writer added for itself
-        frame = pl.DataFrame(plain).select(pl.all().cast(pl.String))
-        longest = frame.select(pl.max_horizontal(pl.all().str.len_bytes().max())).item()
+        texts = [each.name for each in schema if pa.types.is_string(each.type) or pa.types.is_large_string(each.type)]
+        file = pq.ParquetFile(io.BytesIO(content), read_dictionary=texts)
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+            plain = _plain(batch)
+            unpacked_bytes += plain.nbytes
+            if unpacked_bytes > MAX_UNPACKED_BYTES:
+                raise UnreadableFile(f"it holds more than {MAX_UNPACKED_BYTES // 1_000_000} MB unpacked; split it")
+            for values in pl.DataFrame(plain).select(pl.all().cast(pl.String)).iter_rows(named=True):
+                number += 1
+                yield Row(number, values)
+    except pa.ArrowMemoryError:
+        raise UnreadableFile("it needs more memory than there is; split it") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         raise UnreadableFile("this is not a Parquet file of plain columns, or it is not whole") from None
-    if (longest or 0) > MAX_TEXT_BYTES:
-        raise UnreadableFile(f"a value is longer than {MAX_TEXT_BYTES} bytes")
-    for number, values in enumerate(frame.iter_rows(named=True), start=1):
-        yield Row(number, values)
+
+
+def _plain(batch: pa.RecordBatch) -> pa.Table:
+    """Each value written out, and nothing of what a writer added for itself; refused before it is written out."""
+    batch.validate(full=True)
+    for column in batch.columns:
+        texts = column.dictionary if pa.types.is_dictionary(column.type) else column
+        if (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)) and (
+            (pc.max(pc.binary_length(texts)).as_py() or 0) > MAX_TEXT_BYTES
+        ):
+            raise UnreadableFile(f"a value is longer than {MAX_TEXT_BYTES} bytes")
+    columns = [each.dictionary_decode() if pa.types.is_dictionary(each.type) else each for each in batch.columns]
+    return pa.Table.from_arrays(columns, names=batch.schema.names)
 
 
 READERS: Mapping[str, Callable[[bytes], Iterator[Row]]] = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}

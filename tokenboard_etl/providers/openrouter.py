@@ -108,18 +108,13 @@ async def activity(fetch: Fetch, window: Window, now: datetime) -> frozenset[dat
         return covered
     request = Request(PROVIDER, "/activity", missing_is_outage=True)
     answer = read(ActivityAnswer, request, await fetch(request))
-    return confirmed(covered, now, dates_in(answer))
+    return confirmed(covered, now, {row.date[:10] for row in answer.data})
 
 
 def days_of_activity(window: Window, now: datetime) -> frozenset[date]:
     """The days of a window that /activity still knows: the last 30 completed ones."""
     horizon = Window(_oldest_day(now), utc_day(now))
     return frozenset(day for day in window.days() if day in horizon)
-
-
-def dates_in(answer: ActivityAnswer) -> frozenset[str]:
-    """The UTC days that rows are of, as in 2026-05-31."""
-    return frozenset(row.date[:10] for row in answer.data)
 
 
 def confirmed(days: frozenset[date], now: datetime, told: Collection[str]) -> frozenset[date]:

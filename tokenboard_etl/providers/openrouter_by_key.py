@@ -19,7 +19,7 @@ from datetime import date, datetime
 
 from tokenboard_etl.errors import ProviderRejected
 from tokenboard_etl.periods import Window, start_of
-from tokenboard_etl.providers.openrouter import PROVIDER, KeyRef, confirmed, dates_in, days_of_activity
+from tokenboard_etl.providers.openrouter import PROVIDER, KeyRef, confirmed, days_of_activity
 from tokenboard_etl.providers.openrouter_wire import ActivityAnswer, Key
 from tokenboard_etl.providers.together import side_by_side
 from tokenboard_etl.providers.wire import Fetch, Request, read
@@ -57,18 +57,16 @@ async def activity_by_key(fetch: Fetch, window: Window, now: datetime, wanted: S
     covered = days_of_activity(window, now)
     if len(wanted) > MAX_KEYS_OF_ACTIVITY:
         return frozenset()
-    if not covered:
-        return covered
-    told = await side_by_side(_ask(fetch, key_hash) for key_hash in sorted(key.hash for key in wanted))
-    return confirmed(covered, now, frozenset().union(*told))
+    if covered:
+        await side_by_side(_ask(fetch, key_hash) for key_hash in sorted(key.hash for key in wanted))
+    return confirmed(covered, now, ())  # the oldest may have left the answers between two keys
 
 
-async def _ask(fetch: Fetch, key_hash: str) -> frozenset[str]:
-    """One answer for all 30 days, and the dates it has rows of. They name no key, so the landing does."""
+async def _ask(fetch: Fetch, key_hash: str) -> None:
+    """One answer for all 30 days. Its rows name no key, so the landing does."""
     request = Request(PROVIDER, "/activity", (("api_key_hash", key_hash),), context={"key_hash": key_hash})
     try:
-        return dates_in(read(ActivityAnswer, request, await fetch(request)))
+        read(ActivityAnswer, request, await fetch(request))
     except ProviderRejected as error:
         if error.status != 404:  # 404: the key was deleted since it was listed
             raise
-        return frozenset()

@@ -123,10 +123,9 @@ def read(model: type[W], request: Request, body: Any) -> W:
         path = "$" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         hidden = first["type"] in _NEVER_SHOWN or not request.repeatable  # what made something may show a key
+        said = "Value error" if hidden and first["type"] == "value_error" else first["msg"]  # which quotes what it read
         seen = "" if hidden else f", found {redact(repr(first['input']))[:80]}"
-        raise MalformedAnswer(
-            request.provider, request.endpoint, f"{path}: {first['msg']}{seen}{more}", status=200
-        ) from None
+        raise MalformedAnswer(request.provider, request.endpoint, f"{path}: {said}{seen}{more}", status=200) from None
 
 
 class Deleted(Wire):

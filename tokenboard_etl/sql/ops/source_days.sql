@@ -4,7 +4,7 @@
 -- owner: team:data
 -- Days run from the first one ever asked for to yesterday. A day is settled once a whole read began after its
 -- settle time; a day without any row that was read is "zero, confirmed", a day that was not read is missing, and
--- lost once the provider no longer answers about it: activity reaches 30 completed days back, all others a year.
+-- lost once the provider no longer answers about it: activity is sure of 29 completed days, all others of a year.
 -- column usage_date: UTC day.
 -- column provider: openai or openrouter.
 -- column connection_id: The provider account.
@@ -38,7 +38,7 @@ days AS (
 spine AS (
     SELECT
         provider, connection_id, report, last_day + 1 AS today,
-        CASE WHEN report IN ('activity', 'activity_by_key') THEN 30 ELSE 365 END AS horizon_days,
+        CASE WHEN report IN ('activity', 'activity_by_key') THEN 29 ELSE 365 END AS horizon_days,
         CAST(day_at AS DATE) AS usage_date
     FROM days
 ),
