@@ -18,7 +18,7 @@ from tokenboard_etl.warehouse.models import build_models
 FIRST = date(2025, 3, 1)
 Reads = list[tuple[int, int, float]]
 SETTLE_DAYS = 4
-HORIZON_DAYS = {"costs": 365, "analytics": 365, "activity": 30}
+HORIZON_DAYS = {"costs": 365, "analytics": 365, "activity": 29}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def histories(draw: st.DrawFn) -> tuple[Reads, int]:
             (first, days, (first + days) * 24 + draw(st.integers(0, 24 * 12)) + draw(st.sampled_from([0, 0.5])))
         )
     newest = max(int(began // 24) for *_, began in reads)
-    return reads, newest + draw(st.sampled_from([0, 1, 5, 29, 30, 31, 364, 365, 366, 400]))
+    return reads, newest + draw(st.sampled_from([0, 1, 5, 28, 29, 30, 31, 364, 365, 366, 400]))
 
 
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
