@@ -9,7 +9,7 @@ looks every half minute which locks are free.
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
@@ -39,7 +39,8 @@ def alive(folder: Path, run_id: str) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # without its lock the file means nothing
+            path.unlink()
         os.close(descriptor)
 
 

@@ -1,14 +1,15 @@
-"""What a disk that says no is called."""
+"""What a disk that says no is called, and files that come together or not at all."""
 
 from __future__ import annotations
 
 import errno
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tokenboard_etl.errors import StorageFailed
-from tokenboard_etl.files import storage_errors
+from tokenboard_etl.files import storage_errors, written_together
 
 
 def test_a_device_that_is_full_is_named_with_what_helps() -> None:
@@ -31,3 +32,18 @@ def test_a_device_that_is_full_is_named_with_what_helps() -> None:
 def test_each_refusal_says_what_helps(tmp_path: Path, number: int, words: str) -> None:
     with pytest.raises(StorageFailed, match=words), storage_errors(tmp_path):
         raise OSError(number, "Input/output error")
+
+
+def test_files_that_can_be_neither_put_in_place_nor_deleted_end_with_what_was_refused(tmp_path: Path) -> None:
+    first, second = tmp_path / "a" / "page", tmp_path / "b" / "page"
+
+    def write_both() -> None:
+        with written_together() as put:
+            put(first, b"new")
+            shutil.rmtree(first.parent)
+            first.parent.touch()  # what lies beside the page can be reached no more
+            second.parent.touch()
+            put(second, b"new")
+
+    with pytest.raises(StorageFailed, match=f"Cannot write {second}: "):
+        write_both()

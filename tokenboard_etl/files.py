@@ -148,7 +148,8 @@ def written_together() -> Iterator[Callable[[Path, bytes], bool]]:
                     part.replace(path)
     finally:
         for part in beside.values():
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # where writing was refused, deleting may be too
+                part.unlink()
 
 
 def read_at_rest(path: Path, max_bytes: int) -> bytes | None:
