@@ -15,6 +15,8 @@ from typing import Any
 
 import duckdb
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tokenboard_etl.errors import ConfigurationError
@@ -76,6 +78,14 @@ def jsonl_of(*rows: object) -> str:
 def parquet_of(rows: list[dict[str, Any]], **schema: Any) -> bytes:
     out = io.BytesIO()
     pl.DataFrame(rows, schema_overrides=schema).write_parquet(out)
+    return out.getvalue()
+
+
+def decimal256(values: dict[str, Any]) -> bytes:
+    """Of more digits than any other reader here knows."""
+    wide = pa.array([Decimal(1)], pa.decimal256(60, 6))
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([values]).set_column(5, "quantity", wide), out)
     return out.getvalue()
 
 
@@ -142,6 +152,34 @@ def test_a_row_means_the_same_in_every_format(inbox: Inbox, warehouse: duckdb.Du
     rows = warehouse.execute("SELECT * EXCLUDE (operation_id) FROM ops.operations").fetchall()
     assert len(rows) == 4
     assert len(set(rows)) == 1
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "-03:30"])
+def test_an_instant_of_a_parquet_file_has_any_unit_and_any_time_zone(
+    inbox: Inbox, warehouse: duckdb.DuckDBPyConnection, unit: str, zone: str
+) -> None:
+    table = pa.Table.from_pylist([row(1)])
+    instants = pa.array([datetime(2026, 6, 14, 9, 30, tzinfo=UTC)], pa.timestamp(unit, zone))
+    out = io.BytesIO()
+    pq.write_table(table.set_column(2, "occurred_at", instants), out)
+    assert inbox(a_csv=csv_of(row(2)), b_parquet=out.getvalue()) == Taken(2, 2, 0)
+    rows = warehouse.execute("SELECT * EXCLUDE (operation_id) FROM ops.operations").fetchall()
+    assert len(set(rows)) == 1
+
+
+@pytest.mark.parametrize("year", [-65536 + 2026, 1999, 2101, 65536 + 2026])
+def test_an_instant_of_another_age_is_refused_and_keeps_no_other_row_out(
+    inbox: Inbox, warehouse: duckdb.DuckDBPyConnection, year: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    microseconds = round((year - 1970) * 365.2425 * 86_400_000_000)
+    instants = pa.array([microseconds, 1_781_400_000_000_000], pa.int64()).cast(pa.timestamp("us", "UTC"))
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([row(1), row(2)]).set_column(2, "occurred_at", instants), out)
+    assert inbox(a_parquet=out.getvalue()) == Taken(1, 1, 1)
+    ((_, number, said),) = quarantine(warehouse)
+    assert (number, said[:26]) == (1, "occurred_at: is not an ins")
+    assert capfd.readouterr().err == ""
 
 
 def test_the_candidate_may_have_any_name(inbox: Inbox, warehouse: duckdb.DuckDBPyConnection) -> None:
@@ -250,6 +288,7 @@ def test_lines_are_counted_as_an_editor_does(inbox: Inbox, warehouse: duckdb.Duc
         ("a_parquet", parquet_of([row(1)])[:-1], "this is not a Parquet file"),
         ("a_parquet", parquet_of([row(1, occurred_at=datetime(2026, 6, 14))]), "occurred_at has no time zone"),  # noqa: DTZ001
         ("a_parquet", parquet_of([row(1, success=[True])]), "this is not a Parquet file of plain columns"),
+        ("a_parquet", decimal256(row(1)), "this is not a Parquet file of plain columns"),
         ("a_parquet", parquet_of([row(1, extra=1)]), "a column is not known"),
         ("a_parquet", parquet_of([row(1, operation_id="x" * (MAX_TEXT_BYTES + 1))]), "a value is longer"),
     ],

@@ -1,7 +1,7 @@
 """From a file's bytes to numbered rows: CSV, JSONL and Parquet.
 
 CSV and JSONL are read row by row, because one bad row must not keep the others out. PyArrow reads Parquet: Polars' own
-reader can end the process over a damaged page.
+reader can end the process over a damaged page, and prints of its own what it cannot write out.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import csv
 import io
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -26,6 +26,13 @@ MAX_TEXT_BYTES = 100_000
 MAX_UNPACKED_BYTES = 512_000_000
 """Of one value and of all in a Parquet file, where a short file can mean endless text."""
 _BATCH_ROWS = 500
+
+_NOT_PLAIN = "this is not a Parquet file of plain columns, or it is not whole"
+_TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+_PLAIN = (
+    *(pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal128),
+    *(pa.types.is_timestamp, pa.types.is_date, pa.types.is_null),
+)
 
 
 class Row(NamedTuple):
@@ -79,33 +86,47 @@ def _parquet(content: bytes) -> Iterator[Row]:
         kind = schema.field("occurred_at").type
         if pa.types.is_timestamp(kind) and kind.tz is None:
             raise UnreadableFile("occurred_at has no time zone; write it as UTC")
-        texts = [each.name for each in schema if pa.types.is_string(each.type) or pa.types.is_large_string(each.type)]
+        if not all(_is_text(each.type) or any(is_one(each.type) for is_one in _PLAIN) for each in schema):
+            raise UnreadableFile(_NOT_PLAIN)
+        texts = [each.name for each in schema if _is_text(each.type)]
         file = pq.ParquetFile(io.BytesIO(content), read_dictionary=texts)
         for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-            plain = _plain(batch)
-            unpacked_bytes += plain.nbytes
+            batch.validate(full=True)
+            columns = [_written_out(column) for column in batch.columns]
+            unpacked_bytes += sum(column.nbytes for column in columns)
             if unpacked_bytes > MAX_UNPACKED_BYTES:
                 raise UnreadableFile(f"it holds more than {MAX_UNPACKED_BYTES // 1_000_000} MB unpacked; split it")
-            for values in pl.DataFrame(plain).select(pl.all().cast(pl.String)).iter_rows(named=True):
+            for values in pa.Table.from_arrays(columns, names=batch.schema.names).to_pylist():
                 number += 1
                 yield Row(number, values)
     except pa.ArrowMemoryError:
         raise UnreadableFile("it needs more memory than there is; split it") from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        raise UnreadableFile("this is not a Parquet file of plain columns, or it is not whole") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
+        raise UnreadableFile(_NOT_PLAIN) from None
 
 
-def _plain(batch: pa.RecordBatch) -> pa.Table:
-    """Each value written out, and nothing of what a writer added for itself; refused before it is written out."""
-    batch.validate(full=True)
-    for column in batch.columns:
-        texts = column.dictionary if pa.types.is_dictionary(column.type) else column
-        if (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)) and (
-            (pc.max(pc.binary_length(texts)).as_py() or 0) > MAX_TEXT_BYTES
-        ):
-            raise UnreadableFile(f"a value is longer than {MAX_TEXT_BYTES} bytes")
-    columns = [each.dictionary_decode() if pa.types.is_dictionary(each.type) else each for each in batch.columns]
-    return pa.Table.from_arrays(columns, names=batch.schema.names)
+def _is_text(kind: pa.DataType) -> bool:
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return any(is_one(inner) for is_one in _TEXT)
+
+
+def _written_out(column: pa.Array) -> pa.Array:
+    """Each value as text, as a CSV file would have it; too long ones are refused before they are written out."""
+    if pa.types.is_timestamp(column.type):
+        return _instants_written_out(column)
+    texts = column.dictionary if pa.types.is_dictionary(column.type) else column
+    if _is_text(texts.type) and (pc.max(pc.binary_length(texts)).as_py() or 0) > MAX_TEXT_BYTES:
+        raise UnreadableFile(f"a value is longer than {MAX_TEXT_BYTES} bytes")
+    return column.cast(pa.string())
+
+
+def _instants_written_out(column: pa.Array) -> pa.Array:
+    """In UTC. Arrow writes years of more than four digits as others, so these are none."""
+    unit = "ns" if column.type.unit == "ns" else "us"
+    instants = column.cast(pa.timestamp(unit, column.type.tz)).cast(pa.timestamp(unit, "UTC"))
+    first, end = (pa.scalar(datetime(year, 1, 1, tzinfo=UTC), instants.type) for year in (2000, 2100))
+    known = pc.and_(pc.greater_equal(instants, first), pc.less(instants, end))
+    return pc.if_else(known, instants.cast(pa.string()), "beyond this century")
 
 
 READERS: Mapping[str, Callable[[bytes], Iterator[Row]]] = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
