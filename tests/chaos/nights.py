@@ -20,6 +20,7 @@ from tokenboard_etl.errors import TokenboardError
 from tokenboard_etl.extraction import Undertaking, extract_all, reports_of
 from tokenboard_etl.periods import Month, Window, utc_day
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
+from tokenboard_etl.reports import write_reports
 from tokenboard_etl.rereads import nightly_days
 from tokenboard_etl.settings import Settings, load_settings
 from tokenboard_etl.tenants.csv_import import import_tenants
@@ -197,3 +198,4 @@ def _without_dagster(settings: Settings, days: Window) -> None:
                 asyncio.run(extract_all(accounts(settings, provider), reports, about))
                 load_pending(warehouse, settings, provider, [report.name for report in reports])
         republish(warehouse, settings)
+    write_reports(settings)
