@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import duckdb
@@ -16,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from examples import examples
+from figures import expected_categories
 from tokenboard_etl.billing.margins import record_default_margins
 from tokenboard_etl.billing.policy_file import PolicyFile, parse_policy
 from tokenboard_etl.billing.policy_versions import record_policy
 from tokenboard_etl.periods import Window
-from tokenboard_etl.providers.sandbox.catalog import TEXT_MODELS
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 from tokenboard_etl.warehouse.connection import configure
 from tokenboard_etl.warehouse.loads import mark_months
@@ -216,15 +214,6 @@ def test_versions_of_before_there_were_these_tables_are_completed(planted: duckd
 
 # --- the sandbox's world --------------------------------------------------------------------------------------------
 
-ITEMS = {price.line_item: model.name for model in TEXT_MODELS for price in model.prices}
-"""Which model a line of the bill is about, by the catalogue and not by its spelling."""
-
-
-def kind(tokens: int, requests: int) -> str:
-    """The defaults in the words of the requirement: more than 5,000 tokens a request, more than 1,000, less."""
-    size = Fraction(tokens, requests)
-    return "cv-parsing" if size > 5_000 else "video-interview" if size > 1_000 else "question-generation"
-
 
 def test_every_charge_of_a_night_is_in_the_category_of_its_usage(
     sandbox: RunningSandbox, night: Callable[..., Any], warehouse: duckdb.DuckDBPyConnection
@@ -232,27 +221,11 @@ def test_every_charge_of_a_night_is_in_the_category_of_its_usage(
     window = Window(NOW.date() - timedelta(days=2), NOW.date())
     night(NOW, window, "openai", {"costs", "costs_total", "completions"})
     night(NOW, window, "openrouter", {"keys", "key_readings", "analytics", "analytics_total", "activity_by_key"})
-    used: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0])
-    expected: dict[tuple[Any, ...], str] = {}
-    org = sandbox.world.organizations[0].id
-    for day in (window.start, window.last):
-        for row in sandbox.world.openai_completions(org, day, NOW):
-            size = used[day, row.project_id, row.api_key_id, row.model]
-            size[0] += row.input_tokens + row.output_tokens
-            size[1] += row.num_model_requests
-        for cost in sandbox.world.openai_costs(org, day, NOW):
-            item = cost.line_item.removeprefix("evals | ").removeprefix("decisions | ")
-            tokens, requests = used.get((day, cost.project_id, cost.api_key_id, ITEMS.get(item)), (0, 0))
-            expected[day, cost.project_id or "", cost.api_key_id or "", cost.line_item] = (
-                kind(tokens, requests) if requests else "uncategorised"
-            )
-        sizes: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0])
-        for spend in sandbox.world.openrouter_spend(day, NOW):
-            if spend.key_hash:
-                size = sizes[day, spend.key_hash, spend.key_hash, spend.model]
-                size[0] += spend.prompt_tokens + spend.completion_tokens
-                size[1] += spend.requests
-        expected |= {key: kind(tokens, requests) for key, (tokens, requests) in sizes.items()}
+    expected = {
+        (day, *of): category
+        for day in (window.start, window.last)
+        for of, category in expected_categories(sandbox.world, day, NOW).items()
+    }
     charges = warehouse.execute(
         "SELECT usage_date, account_id, api_key_id, line_item, category, provider FROM billing.charges"
     ).fetchall()

@@ -10,7 +10,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
 from functools import cache
@@ -22,6 +22,7 @@ import duckdb
 import pytest
 
 from assets.run import run_month_close
+from figures import expected_categories
 from tests.commands import tokenboard
 from tokenboard_etl.closing import republish
 from tokenboard_etl.connections import connections
@@ -44,6 +45,8 @@ CLOSED_AT = datetime(2026, 6, 2, 2, 0, tzinfo=UTC)
 """Too early: the last days of May are not final yet."""
 READ_AT = datetime(2026, 6, 10, 2, 0, tzinfo=UTC)
 LAST_DAY = date(2026, 6, 9)
+ACTIVITY = Window(CLOSED_AT.date() - timedelta(days=29), RUNNING.first)
+"""The days of which OpenRouter tells tokens when a month is closed: none of REPORTS does."""
 
 REPORTS = {"costs", "costs_total", "completions", "projects", "project_keys", "keys", "analytics", "analytics_total"}
 
@@ -69,6 +72,7 @@ class Spent:
     billed_account_id: str
     api_key_id: str
     line_item: str
+    category: str
     cost_usd: Fraction
 
     @property
@@ -164,6 +168,7 @@ def spent_by(seen_at: datetime) -> list[Spent]:
     keys = {key: tenant.tenant_id for tenant in world.tenants for key in tenant.openrouter_keys}
     found = []
     for day in Window.of_days(CLOSED.first, LAST_DAY).days():
+        categories = expected_categories(world, day, seen_at)
         for cost in world.openai_costs(world.organizations[0].id, day, seen_at):
             account, amount = cost.project_id or "", cost.amount_usd.quantize(Decimal("1e-18"), ROUND_HALF_UP)
             owner, key, told = projects.get(account, "unallocated"), cost.api_key_id or "", account
@@ -171,11 +176,14 @@ def spent_by(seen_at: datetime) -> list[Spent]:
                 owner = AFTER
             if key == guest_key():
                 owner, told = GUEST, key
-            found.append(Spent(day, owner, "openai", account, told, key, cost.line_item, Fraction(amount)))
+            item, kind = cost.line_item, categories[account, key, cost.line_item]
+            found.append(Spent(day, owner, "openai", account, told, key, item, kind, Fraction(amount)))
         for row in world.openrouter_spend(day, seen_at):
             key = row.key_hash or ""
             owner = keys.get(key, "unallocated")
-            found.append(Spent(day, owner, "openrouter", key, key, key, row.model, Fraction(row.usage_usd)))
+            told = day in ACTIVITY and key
+            item, kind = row.model, categories[key, key, row.model] if told else "uncategorised"
+            found.append(Spent(day, owner, "openrouter", key, key, key, item, kind, Fraction(row.usage_usd)))
     return found
 
 
