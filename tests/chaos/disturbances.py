@@ -72,7 +72,8 @@ class Disturbed:
     first: Callable[[], None] | None = None
     statuses: tuple[int, ...] = (0, 1)
     says: tuple[str, ...] = ()
-    clock_was_wrong: bool = False
+    clock_jumps: Path | None = None
+    """The file that tells it has. Such a run goes by a clock of its own, so its instants are no others'."""
 
 
 Disturbance = Callable[[Trial], AbstractContextManager[Disturbed]]
@@ -118,6 +119,7 @@ def read_only(trial: Trial) -> Iterator[Disturbed]:
 def clock_jump(trial: Trial) -> Iterator[Disturbed]:
     """The machine's own clock, and right again for the next run; the providers' clocks are right, and they date."""
     home, jump, watch, when = trial.home(), _JUMPS[trial.number % len(_JUMPS)], None, "from the start"
+    jumped = trial.scene.folder / f"{trial.name}.jumped"
     if trial.number % len(_JUMPS) == len(_JUMPS) - 1:
         moment = a_moment(trial.drawn, while_it_asks(trial.scene.reference(trial.area).seen))
         watch, when = partial(Watch, home.path, trial.moment_told(), moment), f"after {moment.sign} {moment.count}"
@@ -127,9 +129,9 @@ def clock_jump(trial: Trial) -> Iterator[Disturbed]:
             home,
             f"{jump.total_seconds() / 3600:+.0f} hours {when}",
             env={"TOKENBOARD_NOW": ""},
-            first=Clock(NOW, jump, watch),
+            first=Clock(NOW, jump, jumped, watch),
             statuses=(0, 1, 2),
-            clock_was_wrong=True,
+            clock_jumps=jumped,
         )
     finally:
         trial.scene.sandbox.set_clock(NOW)

@@ -104,11 +104,12 @@ def play(scene: Scene, area: Area, fault: str, number: int, database: Postgres |
         with DISTURBANCES[fault](trial) as disturbed:
             more = {**scene.env_of(area), **disturbed.env}
             end = disturbed.home.run(*area.command, first=disturbed.first, **more)
-            known = area.publishes_once and not disturbed.clock_was_wrong
+            known = area.publishes_once and not disturbed.clock_jumps
             versions = (scene.published, reference.published) if known else ()
             found = [*unclear(end, disturbed), *wrong(disturbed.home, scene.sandbox, versions)]
         found += not_mended(scene, area, disturbed, end)
-    return f"{disturbed.point}: {end.status}", [
+    came = not disturbed.clock_jumps or disturbed.clock_jumps.exists()
+    return f"{disturbed.point}{'' if came else ', which did not come'}: {end.status}", [
         f"seed {SEED}, trial {number}, {disturbed.point}: {each}" for each in found
     ]
 
@@ -134,14 +135,14 @@ def not_mended(scene: Scene, area: Area, disturbed: Disturbed, end: Ended) -> It
     A run that said it was done is believed.
     """
     home, more, reference, but = disturbed.home, scene.env_of(area), scene.reference(area), BUT | area.but
-    if end.status != 0 or disturbed.clock_was_wrong:
+    if end.status != 0 or disturbed.clock_jumps:
         again, but = home.run(*area.command, **more), but | OF_ANOTHER_READING
         if again.status == 2 and area.again:
             again = home.run(*area.again, **more)
         if (again.status, again.err) != (0, ""):
             yield f"once more it ended with {again.status}: {again.err}"
         yield from wrong(home, scene.sandbox)
-    yield from differences(home, reference.home, but, MONEY if disturbed.clock_was_wrong else ())
+    yield from differences(home, reference.home, but, MONEY if disturbed.clock_jumps else ())
     yield from missing_files(home)
     yield from lost_keys(home, scene.sandbox)
 
