@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -47,3 +48,22 @@ def test_files_that_can_be_neither_put_in_place_nor_deleted_end_with_what_was_re
 
     with pytest.raises(StorageFailed, match=f"Cannot write {second}: "):
         write_both()
+
+
+def test_what_killed_processes_left_beside_pages_is_gone_after_an_hour(tmp_path: Path) -> None:
+    """Beside one that stays as it is too, and what they were to become may be a document."""
+    changed, unchanged = tmp_path / "a" / "page", tmp_path / "b" / "page"
+    left = [
+        folder / f".{name}.4711.part" for folder in (changed.parent, unchanged.parent) for name in ("page", "INV-1")
+    ]
+    being_written = tmp_path / "b" / ".page.4712.part"
+    for part in (unchanged, *left, being_written):
+        part.parent.mkdir(exist_ok=True)
+        part.write_bytes(b"as ever")
+    long_ago_s = being_written.stat().st_mtime - 3700
+    for part in left:
+        os.utime(part, (long_ago_s, long_ago_s))
+    with written_together() as put:
+        put(changed, b"new")
+        put(unchanged, b"as ever")
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {changed, unchanged, being_written}

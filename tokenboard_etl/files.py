@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -113,8 +113,11 @@ def written_in_place_of(folder: Path) -> Iterator[Path]:
 
 def remove_leftovers(path: Path) -> None:
     """Deletes what killed processes began to write in the place of `path`, which was written just now."""
-    now_ns = path.stat().st_mtime_ns
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part*"):
+    _remove_abandoned(path.parent.glob(f".{glob.escape(path.name)}.*.part*"), path.stat().st_mtime_ns)
+
+
+def _remove_abandoned(parts: Iterable[Path], now_ns: int) -> None:
+    for part in parts:
         with suppress(FileNotFoundError):  # somebody else was done with it just now
             if part.lstat().st_mtime_ns < now_ns - _ABANDONED_NS:
                 shutil.rmtree(part) if part.is_dir() else part.unlink()
@@ -125,11 +128,13 @@ def written_together() -> Iterator[Callable[[Path, bytes], bool]]:
     """Many files at the price of one flush: yields a function that writes beside a path and says if that is a change.
 
     Once all are on disk they are put in place, one rename each; after an error none is. A file that holds the same
-    already is left alone, its time of change included.
+    already is left alone, its time of change included. What killed processes left half written in these folders goes.
     """
     beside: dict[Path, Path] = {}
+    folders: set[Path] = set()
 
     def put(path: Path, content: bytes) -> bool:
+        folders.add(path.parent)
         with storage_errors(path):
             if path.exists() and path.read_bytes() == content:
                 return False
@@ -146,6 +151,9 @@ def written_together() -> Iterator[Callable[[Path, bytes], bool]]:
                 os.sync()
                 for path, part in beside.items():
                     part.replace(path)
+                now_ns = max(path.stat().st_mtime_ns for path in beside)
+                for folder in folders:
+                    _remove_abandoned(folder.glob(".*.part"), now_ns)
     finally:
         for part in beside.values():
             with suppress(OSError):  # where writing was refused, deleting may be too

@@ -63,8 +63,10 @@ def unlike(disturbed: Home, twin: Home) -> Iterator[str]:
 
 
 def pages(place: Home) -> dict[str, bytes]:
-    """Every issued document, statement, register and index, byte for byte."""
-    files = (path for path in place.path.glob("reports/**/*") if path.is_file())
+    """Every issued document, statement, register and index, byte for byte; not what a kill left half written, which
+    the first night an hour later takes away.
+    """
+    files = (path for path in place.path.glob("reports/**/[!.]*") if path.is_file())
     return {str(path.relative_to(place.path)): path.read_bytes() for path in files}
 
 
