@@ -5,7 +5,6 @@ complete landing that is not loaded yet and needs no network. A report that coul
 `landed_whole` and leaves a note; the load takes in all others first and then fails with that note.
 """
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from tokenboard_etl.extraction import Failure, Undertaking, extract_all, reports
 from tokenboard_etl.landing import Landing
 from tokenboard_etl.periods import Window, utc_day
 from tokenboard_etl.rereads import READ_TOGETHER
+from tokenboard_etl.stopping import run_until_stopped
 from tokenboard_etl.warehouse.catalog import catalog
 from tokenboard_etl.warehouse.load import raw_table
 
@@ -78,7 +78,7 @@ def landing_assets(provider: str, *, snapshots: bool) -> dg.AssetsDefinition:
         about = Undertaking(
             window, settings.landing_path, lambda: settings.now, context.run.run_id, interrupted_runs(context)
         )
-        outcomes = asyncio.run(extract_all(accounts(settings, provider), wanted, about))
+        outcomes = run_until_stopped(extract_all(accounts(settings, provider), wanted, about))
         for key in keys:
             if key in context.selected_asset_keys:
                 yield from landing_results(key, window, [each for each in outcomes if key_of(each) == key])

@@ -4,7 +4,6 @@ One step talks to the providers, another loads, builds and publishes. The night 
 writing the warehouse, that step leaves what was landed for the next run and says so.
 """
 
-import asyncio
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +20,7 @@ from tokenboard_etl.errors import LoadRefused, WarehouseBusy
 from tokenboard_etl.extraction import LIVE, Undertaking, extract_all
 from tokenboard_etl.intraday import refresh
 from tokenboard_etl.periods import ONE_DAY, Window, utc_day
+from tokenboard_etl.stopping import run_until_stopped
 from tokenboard_etl.warehouse.catalog import catalog
 from tokenboard_etl.warehouse.load import raw_table
 from tokenboard_etl.warehouse.publish import INTRADAY
@@ -58,7 +58,7 @@ def land_intraday(
     today = utc_day(settings.now)
     window = Window.of_days(today - ONE_DAY, today)  # no read reaches further back
     about = Undertaking(window, settings.landing_path, lambda: settings.now, context.run.run_id)
-    outcomes = asyncio.run(extract_all(connections(settings), LIVE, about))
+    outcomes = run_until_stopped(extract_all(connections(settings), LIVE, about))
     for key in _LANDINGS:
         yield from landing_results(key, window, [each for each in outcomes if key_of(each) == key])
 

@@ -1,6 +1,5 @@
 """From landings into raw tables, and the days that have to be read once more on the way."""
 
-import asyncio
 import logging
 from collections.abc import Collection, Sequence
 
@@ -14,6 +13,7 @@ from tokenboard_etl.periods import Month, Window
 from tokenboard_etl.providers.answers import Answers
 from tokenboard_etl.rereads import DECIDES_CATEGORIES, READ_TOGETHER, before_closing, contradicting_days
 from tokenboard_etl.settings import Settings
+from tokenboard_etl.stopping import run_until_stopped
 from tokenboard_etl.warehouse.load import load_landing
 from tokenboard_etl.warehouse.loads import loaded_ids
 
@@ -115,7 +115,8 @@ def read_now(
     """
     names = (*READ_TOGETHER[connection.provider], *besides)
     about = Undertaking(days, settings.landing_path, lambda: settings.now, run)
-    outcomes = asyncio.run(extract_all([connection], [REPORTS[connection.provider, name] for name in names], about))
+    reports = [REPORTS[connection.provider, name] for name in names]
+    outcomes = run_until_stopped(extract_all([connection], reports, about))
     load_pending(warehouse, settings, connection.provider, names)
     error: TokenboardError | None = next((each.error for each in outcomes if isinstance(each, Failure)), None)
     if error:

@@ -4,7 +4,6 @@ Reading providers is the longest part of a large night and needs no warehouse, s
 loading has one writer. The night's own run finds what the others landed and downloads only what they could not.
 """
 
-import asyncio
 from collections.abc import Iterator
 from datetime import date
 
@@ -20,6 +19,7 @@ from tokenboard_etl.errors import WrongUse
 from tokenboard_etl.extraction import Failure, Undertaking, extract_all, reports_of
 from tokenboard_etl.periods import Window, lookback_window, utc_day
 from tokenboard_etl.settings import load_settings
+from tokenboard_etl.stopping import run_until_stopped
 
 CONNECTIONS = dg.DynamicPartitionsDefinition(name="connection")
 OF = "tokenboard/connections"
@@ -38,7 +38,8 @@ def land_reports(context: dg.OpExecutionContext, surroundings: dg.ResourceParam[
     continues, outcomes = interrupted_runs(context), []
     for snapshots, window in ((True, Window.of_days(today, today)), (False, days)):
         about = Undertaking(window, settings.landing_path, lambda: settings.now, context.run.run_id, continues)
-        outcomes += asyncio.run(extract_all([connection], reports_of(connection.provider, snapshots=snapshots), about))
+        reports = reports_of(connection.provider, snapshots=snapshots)
+        outcomes += run_until_stopped(extract_all([connection], reports, about))
     failed = [each.error for each in outcomes if isinstance(each, Failure)]
     context.add_output_metadata({**landed_of(outcomes), "window": str(days)})
     if failed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from tokenboard_etl.errors import KeyRefused, ProviderError, ProvisioningPending
 from tokenboard_etl.money import to_minor
 from tokenboard_etl.providers import openai_limits, openrouter_changes
 from tokenboard_etl.settings import Settings
+from tokenboard_etl.stopping import run_until_stopped
 from tokenboard_etl.tenants.audit import Audit
 from tokenboard_etl.tenants.provisioning.exchange import Exchange, may_have_happened, words_of
 from tokenboard_etl.tenants.provisioning.orders import change_order, orders
@@ -56,7 +56,7 @@ def push(warehouse: duckdb.DuckDBPyConnection, settings: Settings, wanted: Seque
 
     Setting a limit twice sets it once, so whatever was interrupted is pushed again.
     """
-    return asyncio.run(_push_all(warehouse, settings, wanted))
+    return run_until_stopped(_push_all(warehouse, settings, wanted))
 
 
 async def push_through(

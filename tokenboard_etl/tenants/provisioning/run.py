@@ -14,6 +14,7 @@ from tokenboard_etl.connections import connections
 from tokenboard_etl.errors import KeyRefused, ProviderError, ProviderUnavailable, ProvisioningPending, RegistryError
 from tokenboard_etl.periods import utc_day
 from tokenboard_etl.settings import Settings
+from tokenboard_etl.stopping import run_until_stopped
 from tokenboard_etl.tenants.key_ring import KeyRing
 from tokenboard_etl.tenants.provisioning.ending import offboard, suspend
 from tokenboard_etl.tenants.provisioning.exchange import Exchange, Sleep, words_of
@@ -70,7 +71,7 @@ def complete(settings: Settings, tenant_ids: Sequence[str] | None = None) -> lis
     with open_warehouse(settings.warehouse_path) as warehouse:
         pending = {order.tenant_id: None for order in orders(warehouse, state=PENDING)}
     wanted = [each for each in pending if tenant_ids is None or each in tenant_ids]
-    return asyncio.run(_complete_all(settings, wanted))
+    return run_until_stopped(_complete_all(settings, wanted))
 
 
 def refuse_pending(pending: Sequence[Order]) -> None:
