@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from math import isfinite
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -27,12 +28,12 @@ MAX_UNPACKED_BYTES = 512_000_000
 """Of one value and of all in a Parquet file, where a short file can mean endless text."""
 _BATCH_ROWS = 500
 
-_NOT_PLAIN = "this is not a Parquet file of plain columns, or it is not whole"
-_TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
-_PLAIN = (
-    *(pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal128),
-    *(pa.types.is_timestamp, pa.types.is_date, pa.types.is_null),
+_TOO_MANY = f"there are more than {MAX_ROWS} rows; split it"
+_TEXT = (
+    *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
+    *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view),
 )
+_NUMBERS = (pa.types.is_floating, pa.types.is_decimal)
 
 
 class Row(NamedTuple):
@@ -83,26 +84,36 @@ def _parquet(content: bytes) -> Iterator[Row]:
     try:
         schema = pq.read_schema(io.BytesIO(content))
         _check_columns(schema.names)
-        kind = schema.field("occurred_at").type
-        if pa.types.is_timestamp(kind) and kind.tz is None:
-            raise UnreadableFile("occurred_at has no time zone; write it as UTC")
-        if not all(_is_text(each.type) or any(is_one(each.type) for is_one in _PLAIN) for each in schema):
-            raise UnreadableFile(_NOT_PLAIN)
-        texts = [each.name for each in schema if _is_text(each.type)]
+        for field in schema:
+            _check_kind(field.name, field.type)
+        texts = [field.name for field in schema if _is_text(field.type)]
         file = pq.ParquetFile(io.BytesIO(content), read_dictionary=texts)
+        if file.metadata.num_rows > MAX_ROWS:
+            raise UnreadableFile(_TOO_MANY)
         for batch in file.iter_batches(batch_size=_BATCH_ROWS):
             batch.validate(full=True)
-            columns = [_written_out(column) for column in batch.columns]
-            unpacked_bytes += sum(column.nbytes for column in columns)
+            columns = [_plain(column) for column in batch.columns]
+            unpacked_bytes += sum(map(_bytes_in_python, columns))
             if unpacked_bytes > MAX_UNPACKED_BYTES:
                 raise UnreadableFile(f"it holds more than {MAX_UNPACKED_BYTES // 1_000_000} MB unpacked; split it")
-            for values in pa.Table.from_arrays(columns, names=batch.schema.names).to_pylist():
+            for values in zip(*map(_values, columns), strict=True):
                 number += 1
-                yield Row(number, values)
+                yield Row(number, dict(zip(batch.schema.names, values, strict=True)))
     except pa.ArrowMemoryError:
         raise UnreadableFile("it needs more memory than there is; split it") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError):
-        raise UnreadableFile(_NOT_PLAIN) from None
+        raise UnreadableFile("this is not a Parquet file, or it is not whole") from None
+
+
+def _check_kind(name: str, kind: pa.DataType) -> None:
+    """Of a known column: what it may be besides text, a whole number or empty."""
+    if name == "occurred_at" and pa.types.is_timestamp(kind):
+        if kind.tz is None:
+            raise UnreadableFile("occurred_at has no time zone; write it as UTC")
+        return
+    besides = {"quantity": _NUMBERS, "tokens": _NUMBERS, "success": (pa.types.is_boolean,)}.get(name, ())
+    if not _is_text(kind) and not any(is_one(kind) for is_one in (pa.types.is_integer, pa.types.is_null, *besides)):
+        raise UnreadableFile(f"the column {name} is of a kind it cannot have; text will do")
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -110,23 +121,44 @@ def _is_text(kind: pa.DataType) -> bool:
     return any(is_one(inner) for is_one in _TEXT)
 
 
-def _written_out(column: pa.Array) -> pa.Array:
-    """Each value as text, as a CSV file would have it; too long ones are refused before they are written out."""
+def _plain(column: pa.Array) -> pa.Array:
+    """Texts written out and instants as text; too long ones are refused before."""
     if pa.types.is_timestamp(column.type):
         return _instants_written_out(column)
     texts = column.dictionary if pa.types.is_dictionary(column.type) else column
-    if _is_text(texts.type) and (pc.max(pc.binary_length(texts)).as_py() or 0) > MAX_TEXT_BYTES:
+    if not _is_text(texts.type):
+        return column
+    if (pc.max(pc.binary_length(texts.cast(pa.large_binary()))).as_py() or 0) > MAX_TEXT_BYTES:
         raise UnreadableFile(f"a value is longer than {MAX_TEXT_BYTES} bytes")
     return column.cast(pa.string())
 
 
 def _instants_written_out(column: pa.Array) -> pa.Array:
     """In UTC. Arrow writes years of more than four digits as others, so these are none."""
-    unit = "ns" if column.type.unit == "ns" else "us"
-    instants = column.cast(pa.timestamp(unit, column.type.tz)).cast(pa.timestamp(unit, "UTC"))
+    instants = column.cast(pa.timestamp(column.type.unit, "UTC"))
     first, end = (pa.scalar(datetime(year, 1, 1, tzinfo=UTC), instants.type) for year in (2000, 2100))
     known = pc.and_(pc.greater_equal(instants, first), pc.less(instants, end))
     return pc.if_else(known, instants.cast(pa.string()), "beyond this century")
+
+
+def _bytes_in_python(column: pa.Array) -> int:
+    """Python keeps every character of a text as wide as its widest."""
+    plain = not pa.types.is_string(column.type) or pc.all(pc.string_is_ascii(column)).as_py() is not False
+    return int(column.nbytes) * (1 if plain else 4)
+
+
+def _values(column: pa.Array) -> list[object]:
+    values = column.to_pylist()
+    return (
+        [None if each is None else _decimal(each) for each in values] if pa.types.is_floating(column.type) else values
+    )
+
+
+def _decimal(number: float) -> Decimal | int | None:
+    """The shortest decimal that means it, as a CSV file would have it; None for what is no number."""
+    if not isfinite(number):
+        return None
+    return int(number) if number.is_integer() else Decimal(repr(number))
 
 
 READERS: Mapping[str, Callable[[bytes], Iterator[Row]]] = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
@@ -139,7 +171,7 @@ def read_rows(content: bytes, suffix: str) -> list[Row]:
     for row in READERS[suffix](content):
         rows.append(row)
         if len(rows) > MAX_ROWS:
-            raise UnreadableFile(f"there are more than {MAX_ROWS} rows; split it")
+            raise UnreadableFile(_TOO_MANY)
     return rows
 
 
