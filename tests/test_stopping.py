@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -36,34 +37,93 @@ def handled(number: signal.Signals, handler: Callable[[int, FrameType | None], o
         signal.signal(number, before)
 
 
-async def work(stopped: list[str], number: signal.Signals, moment: str) -> str:
+async def work(did: list[str], number: signal.Signals, moment: str) -> str:
     loop = asyncio.get_running_loop()
     try:
         if moment == "in a callback":
             loop.call_soon(signal.raise_signal, number)
-        elif moment == "in the work":
-            signal.raise_signal(number)
-        else:
+        elif moment == "at its end":
             loop.call_soon(loop.call_soon, signal.raise_signal, number)
             await asyncio.sleep(0)
+        else:
+            await BESIDE[moment](number)
         if moment != "at its end":
             await asyncio.Event().wait()
     finally:
-        stopped.append("cleaned up")
+        did.append("cleaned up")
     return "done"
 
 
+async def in_python(number: signal.Signals) -> None:
+    """As while it waits for a lock."""
+    signal.raise_signal(number)
+    pytest.fail("it went on")
+
+
+async def in_another_task(number: signal.Signals) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.to_thread(signal.raise_signal, number))
+        group.create_task(asyncio.Event().wait())
+
+
+async def and_fails_for_it(number: signal.Signals) -> None:
+    asyncio.get_running_loop().call_soon(signal.raise_signal, number)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        raise OSError("a connection could not be closed")
+
+
+async def and_swallows_it(number: signal.Signals) -> None:
+    asyncio.get_running_loop().call_soon(signal.raise_signal, number)
+    with suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    raise OSError("something else")
+
+
+async def twice(number: signal.Signals) -> None:
+    """While it takes its time to end."""
+    asyncio.get_running_loop().call_soon(signal.raise_signal, number)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        signal.raise_signal(number)
+        pytest.fail("it went on")
+
+
+BESIDE = {
+    "in Python": in_python,
+    "in another task": in_another_task,
+    "and fails for it": and_fails_for_it,
+    "and swallows it": and_swallows_it,
+    "twice": twice,
+}
 STOPS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-MOMENTS = pytest.mark.parametrize("moment", ["in a callback", "in the work", "at its end"])
+MOMENTS = pytest.mark.parametrize("moment", ["in a callback", "at its end", *BESIDE])
 
 
 @STOPS
 @MOMENTS
 def test_work_that_is_stopped_cleans_up_and_ends_as_the_handler_has_it(number: signal.Signals, moment: str) -> None:
-    stopped: list[str] = []
+    did: list[str] = []
     with handled(number, interrupt), pytest.raises(Interrupted):
-        run_until_stopped(work(stopped, number, moment))
-    assert stopped == ["cleaned up"]
+        run_until_stopped(work(did, number, moment))
+    assert did == ["cleaned up"]
+
+
+def test_work_that_has_not_begun_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal between two lines of ours."""
+    run = asyncio.run
+
+    def stopped_just_before(coroutine: Coroutine[Any, Any, str]) -> str:
+        signal.raise_signal(signal.SIGTERM)
+        return run(coroutine)
+
+    monkeypatch.setattr(asyncio, "run", stopped_just_before)
+    did: list[str] = []
+    with handled(signal.SIGTERM, interrupt), pytest.raises(Interrupted):
+        run_until_stopped(work(did, signal.SIGTERM, "in a callback"))
+    assert did == []
 
 
 def test_without_a_handler_of_its_own_it_is_a_keyboard_interrupt() -> None:
@@ -72,7 +132,7 @@ def test_without_a_handler_of_its_own_it_is_a_keyboard_interrupt() -> None:
 
 
 def test_a_handler_that_lets_it_pass_does_not_make_up_a_result() -> None:
-    with handled(signal.SIGTERM, note), pytest.raises(KeyboardInterrupt):
+    with handled(signal.SIGTERM, note), pytest.raises(asyncio.CancelledError):
         run_until_stopped(work([], signal.SIGTERM, "in a callback"))
 
 

@@ -5,66 +5,68 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from types import FrameType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Handler = Callable[[int, FrameType | None], object]
 
 
 class _Stop:
-    """Cancels the task it is told of once a signal comes, which `came` then holds."""
+    """Stands in for the handlers of both signals. What is ignored or left to the system stays so."""
 
-    came: int | None = None
-    task: asyncio.Task[Any] | None = None
+    def __init__(self) -> None:
+        self._task: asyncio.Task[Any] | None = None
+        self._came: int | None = None
+        known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._handlers: dict[int, Handler] = {number: each for number, each in known.items() if callable(each)}
 
-    def __call__(self, number: int, _: FrameType | None) -> None:
-        self.came = number
-        if self.task:
-            self.task.get_loop().call_soon_threadsafe(self.task.cancel)
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Cancels the work. A second one, or one that meets the work itself in Python, has its own effect at once."""
+        task = self._task
+        if self._came is not None or (task and asyncio.current_task(task.get_loop()) is task):
+            self._handlers[number](number, frame)
+        self._came = number
+        if task:
+            task.get_loop().call_soon_threadsafe(task.cancel)
+
+    def put_in_place(self, until: ExitStack) -> None:
+        for number, handler in self._handlers.items():
+            until.callback(signal.signal, number, handler)
+            signal.signal(number, self)
+
+    async def cancelling(self, work: Coroutine[Any, Any, T]) -> T:
+        """The work, from when it begins to its end."""
+        self._task = asyncio.current_task()
+        try:
+            if self._came is not None:
+                work.close()
+                raise asyncio.CancelledError
+            return await work
+        finally:
+            self._task = None
+
+    def take_effect(self) -> None:
+        if self._came is not None:
+            signal.raise_signal(self._came)
 
 
 def run_until_stopped(work: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run`, and a signal to stop is not lost: the work is cancelled, then the signal's own handler is called.
+    """`asyncio.run`, and a signal to stop is not lost: the work is cancelled, then the signal has its own effect.
 
     Dagster's handlers raise, and what they raise in a callback of the loop's own the loop reports and forgets.
     """
     if threading.current_thread() is not threading.main_thread():  # no signal comes here
         return asyncio.run(work)
-    stop, result = _Stop(), list[T]()
-    with _handled_by(stop):
-        try:
-            result.append(asyncio.run(_cancelled_by(stop, work)))
-        except asyncio.CancelledError:
-            if stop.came is None:
-                raise
-    if stop.came is not None:
-        signal.raise_signal(stop.came)
-    if not result:
-        raise KeyboardInterrupt  # the handler let it pass, but there is nothing to go on with
-    return result[0]
-
-
-@contextmanager
-def _handled_by(stop: _Stop) -> Iterator[None]:
-    """What is ignored or left to the system stays so."""
-    handlers = {each: known for each in (signal.SIGINT, signal.SIGTERM) if callable(known := signal.getsignal(each))}
+    stop = _Stop()
     try:
-        for each in handlers:
-            signal.signal(each, stop)
-        yield
-    finally:
-        for each, known in handlers.items():
-            signal.signal(each, known)
-
-
-async def _cancelled_by(stop: _Stop, work: Coroutine[Any, Any, T]) -> T:
-    stop.task = asyncio.current_task()
-    try:
-        if stop.came is not None:
-            work.close()
-            raise asyncio.CancelledError
-        return await work
-    finally:
-        stop.task = None
+        with ExitStack() as until:
+            stop.put_in_place(until)
+            result = asyncio.run(stop.cancelling(work))
+    except BaseException:  # cancelled, or failed as it was
+        stop.take_effect()
+        raise
+    stop.take_effect()
+    return result
