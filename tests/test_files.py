@@ -56,14 +56,16 @@ def test_what_killed_processes_left_beside_pages_is_gone_after_an_hour(tmp_path:
     left = [
         folder / f".{name}.4711.part" for folder in (changed.parent, unchanged.parent) for name in ("page", "INV-1")
     ]
-    being_written = tmp_path / "b" / ".page.4712.part"
-    for part in (unchanged, *left, being_written):
+    being_written, other = tmp_path / "b" / ".page.4712.part", tmp_path / "b" / ".notes.part"
+    for part in (unchanged, *left, being_written, other):
         part.parent.mkdir(exist_ok=True)
         part.write_bytes(b"as ever")
+    link = tmp_path / "a" / ".page.4713.part"
+    link.symlink_to(tmp_path)
     long_ago_s = being_written.stat().st_mtime - 3700
-    for part in left:
-        os.utime(part, (long_ago_s, long_ago_s))
+    for part in (*left, other, link):
+        os.utime(part, (long_ago_s, long_ago_s), follow_symlinks=False)
     with written_together() as put:
         put(changed, b"new")
         put(unchanged, b"as ever")
-    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {changed, unchanged, being_written}
+    assert {path for path in tmp_path.rglob("*") if not path.is_dir()} == {changed, unchanged, being_written, other}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -32,6 +33,9 @@ _ADVICE = {
     READ_ONLY: "mount it for writing",
     DENIED: "let the user who runs this write there",
 }
+
+_PART = re.compile(r"\..+\.\w+\.part(-old)?")
+"""What is half written: .<name>.<process or chance>.part."""
 
 _ABANDONED_NS = 60 * 60 * 10**9
 """What a process has not written to for so long, it left behind."""
@@ -117,10 +121,11 @@ def remove_leftovers(path: Path) -> None:
 
 
 def _remove_abandoned(parts: Iterable[Path], now_ns: int) -> None:
+    """What cannot be deleted, or is gone just now, is no reason to fail: what was to be written is in its place."""
     for part in parts:
-        with suppress(FileNotFoundError):  # somebody else was done with it just now
-            if part.lstat().st_mtime_ns < now_ns - _ABANDONED_NS:
-                shutil.rmtree(part) if part.is_dir() else part.unlink()
+        with suppress(OSError):
+            if _PART.fullmatch(part.name) and part.lstat().st_mtime_ns < now_ns - _ABANDONED_NS:
+                shutil.rmtree(part) if part.is_dir() and not part.is_symlink() else part.unlink()
 
 
 @contextmanager
@@ -128,7 +133,7 @@ def written_together() -> Iterator[Callable[[Path, bytes], bool]]:
     """Many files at the price of one flush: yields a function that writes beside a path and says if that is a change.
 
     Once all are on disk they are put in place, one rename each; after an error none is. A file that holds the same
-    already is left alone, its time of change included. What killed processes left half written in these folders goes.
+    already is left alone, its time of change included. With a change goes what killed processes left in these folders.
     """
     beside: dict[Path, Path] = {}
     folders: set[Path] = set()
