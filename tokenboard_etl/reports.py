@@ -39,7 +39,7 @@ STATEMENT, REGISTER, RECONCILIATION, OVERVIEW, INDEX = "statement", "register", 
 KINDS = (STATEMENT, REGISTER, RECONCILIATION, OVERVIEW, INDEX)
 
 RECENT = timedelta(days=7)
-"""Documents younger than this have their month's register made anew: a credit note may be about an old month."""
+"""Documents younger than this have registers made anew: they may be about an old month, or correct one."""
 
 
 @dataclass(frozen=True)
@@ -132,14 +132,21 @@ def write_pdfs(pages: Iterable[Page]) -> list[Path]:
 
 
 def months_due(settings: Settings, read: Iterable[Month]) -> list[Month]:
-    """What a night has to write: the months it read, the newest, those of young documents, and what is not there yet.
+    """What a night has to write: what it read, the newest, what young documents are of or correct, what is missing.
 
     Everything older says the same as it did; `tokenboard reports` writes it anew all the same.
     """
     with open_published(settings.published_path) as connection:
         known = [each.month for each in known_months(connection)]
         issued = connection.execute(
-            "SELECT DISTINCT month FROM billing.invoices WHERE issued_at > $1", [settings.now - RECENT]
+            """
+            SELECT month FROM billing.invoices WHERE issued_at > $1
+            UNION
+            SELECT line.service_month FROM billing.invoice_lines AS line
+            JOIN billing.invoices AS document ON document.invoice_number = line.invoice_number
+            WHERE document.issued_at > $1
+            """,
+            [settings.now - RECENT],
         ).fetchall()
     due = {*read, *known[:1], *(Month.parse(month) for (month,) in issued)}
     folder = settings.reports_path

@@ -63,11 +63,13 @@ def unlike(disturbed: Home, twin: Home) -> Iterator[str]:
 
 
 def pages(place: Home) -> dict[str, bytes]:
-    """Every issued document, statement, register and index, byte for byte; not what a kill left half written, which
-    the first night an hour later takes away.
+    """Every issued document, statement, register, overview and index, byte for byte.
+
+    Not what a kill left half written, which the first night an hour later takes away; and no reconciliation: it shows
+    the values on the way to the last one, and when a day had settled, like RECORDS_OF_READS.
     """
     files = (path for path in place.path.glob("reports/**/[!.]*") if path.is_file())
-    return {str(path.relative_to(place.path)): path.read_bytes() for path in files}
+    return {str(each.relative_to(place.path)): each.read_bytes() for each in files if each.stem != "reconciliation"}
 
 
 def overgrown(twin: Nights, disturbed: Nights, folder: Path) -> Iterator[str]:

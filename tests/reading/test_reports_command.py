@@ -100,6 +100,19 @@ def test_a_night_writes_what_it_read_what_is_new_and_what_is_not_there(home: Pat
     assert due(READ_AT, Month(2025, 1)) == [RUNNING]
 
 
+def test_a_month_that_young_documents_of_another_one_correct_is_written_too(home: Path) -> None:
+    """Its register said what was to be corrected."""
+    then = {**NOW, "TOKENBOARD_NOW": (CLOSED_AT + timedelta(days=6)).isoformat(), "TOKENBOARD_HOME": str(home)}
+    (home / "reports" / str(CLOSED)).mkdir(parents=True, exist_ok=True)
+    (home / "reports" / str(CLOSED) / "register.html").touch()
+    with duckdb.connect(home / "published" / "tokenboard.duckdb") as connection:
+        connection.execute("UPDATE billing.invoices SET month = $1", [str(RUNNING)])
+    assert months_due(load_settings(**then), []) == [RUNNING, CLOSED]
+    with duckdb.connect(home / "published" / "tokenboard.duckdb") as connection:
+        connection.execute("UPDATE billing.invoice_lines SET service_month = $1", [str(RUNNING)])
+    assert months_due(load_settings(**then), []) == [RUNNING]
+
+
 def test_one_tenant_alone(run: Run, home: Path) -> None:
     before = set(files(home))
     ended = run("reports", "--tenant", MINE, home=home, **NOW)
