@@ -81,6 +81,13 @@ def parquet_of(rows: list[dict[str, Any]], **schema: Any) -> bytes:
     return out.getvalue()
 
 
+def delta_encoded(values: dict[str, Any]) -> bytes:
+    out = io.BytesIO()
+    encoding = {"operation_id": "DELTA_LENGTH_BYTE_ARRAY"}
+    pq.write_table(pa.Table.from_pylist([values]), out, use_dictionary=False, column_encoding=encoding)
+    return out.getvalue()
+
+
 def arrow_of(rows: list[dict[str, Any]], **columns: pa.Array) -> bytes:
     """With columns of kinds that only Arrow writes."""
     table, out = pa.Table.from_pylist(rows), io.BytesIO()
@@ -172,6 +179,7 @@ def test_an_instant_of_a_parquet_file_has_any_unit_and_any_time_zone(
         ("quantity", pa.array([Decimal("1.0000")], pa.decimal256(60, 4))),
         ("quantity", pa.array([Decimal("1.0")], pa.decimal32(5, 1))),
         ("quantity", pa.array([1.0], pa.float32())),
+        ("quantity", pa.array([1], pa.int8())),
         ("tokens", pa.array([6200.0])),
         ("tokens", pa.array([6200], pa.uint64())),
         ("unit", pa.array(["cvs"], pa.string_view())),
@@ -189,7 +197,11 @@ def test_a_value_of_a_parquet_file_has_any_kind_that_can_mean_it(
 
 
 @pytest.mark.parametrize(
-    ("tokens", "said"), [(float("nan"), None), (1e12, None), (1e13, "tokens: is not"), (0.5, "tokens: is not")]
+    ("tokens", "said"),
+    [
+        *((float("nan"), None), (1e12, None), (1e13, "tokens: is not"), (0.5, "tokens: is not")),
+        (float("inf"), "tokens: is not"),
+    ],
 )
 def test_a_number_that_floats_is_its_shortest_decimal(
     inbox: Inbox, warehouse: duckdb.DuckDBPyConnection, tokens: float, said: str | None
@@ -199,6 +211,14 @@ def test_a_number_that_floats_is_its_shortest_decimal(
     assert [reason[: len(said or "")] for _, _, reason in quarantine(warehouse)] == ([said] if said else [])
     kept = warehouse.execute("SELECT tokens FROM ops.operations").fetchall()
     assert kept == ([] if said else [(None if tokens != tokens else 10**12,)])
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()], ids=str)
+def test_a_narrow_number_that_floats_means_what_its_own_width_says(
+    inbox: Inbox, warehouse: duckdb.DuckDBPyConnection, kind: pa.DataType
+) -> None:
+    assert inbox(a_parquet=arrow_of([row(1)], quantity=pa.array([12.3]).cast(kind))) == Taken(1, 1, 0)
+    assert warehouse.execute("SELECT quantity FROM ops.operations").fetchall() == [(Decimal("12.3"),)]
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us"])
@@ -336,6 +356,8 @@ def test_lines_are_counted_as_an_editor_does(inbox: Inbox, warehouse: duckdb.Duc
         ("a_parquet", parquet_of([row(1, operation_id=1e15)]), "the column operation_id is of a kind"),
         ("a_parquet", parquet_of([row(1, job_title=date(1985, 3, 2))]), "the column job_title is of a kind"),
         ("a_parquet", parquet_of([row(1, candidate=datetime(1985, 3, 2))]), "the column candidate is of a kind"),  # noqa: DTZ001
+        ("a_parquet", arrow_of([row(1)], quantity=pa.array([1.5], pa.float16())), "the column quantity is of a kind"),
+        ("a_parquet", delta_encoded(row(1)), "the column operation_id is DELTA encoded; write it plain"),
         ("a_parquet", parquet_of([row(1, extra=1)]), "a column is not known"),
         ("a_parquet", parquet_of([row(1, operation_id="x" * (MAX_TEXT_BYTES + 1))]), "a value is longer"),
     ],

@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from math import isfinite
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -33,7 +32,7 @@ _TEXT = (
     *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
     *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view),
 )
-_NUMBERS = (pa.types.is_floating, pa.types.is_decimal)
+_NUMBERS = (pa.types.is_float32, pa.types.is_float64, pa.types.is_decimal)
 
 
 class Row(NamedTuple):
@@ -90,6 +89,7 @@ def _parquet(content: bytes) -> Iterator[Row]:
         file = pq.ParquetFile(io.BytesIO(content), read_dictionary=texts)
         if file.metadata.num_rows > MAX_ROWS:
             raise UnreadableFile(_TOO_MANY)
+        _check_encodings(file.metadata)
         for batch in file.iter_batches(batch_size=_BATCH_ROWS):
             batch.validate(full=True)
             columns = [_plain(column) for column in batch.columns]
@@ -103,6 +103,15 @@ def _parquet(content: bytes) -> Iterator[Row]:
         raise UnreadableFile("it needs more memory than there is; split it") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError):
         raise UnreadableFile("this is not a Parquet file, or it is not whole") from None
+
+
+def _check_encodings(metadata: pq.FileMetaData) -> None:
+    """Texts that are told by their difference could mean any length."""
+    for group in range(metadata.num_row_groups):
+        for position in range(metadata.num_columns):
+            column = metadata.row_group(group).column(position)
+            if column.physical_type == "BYTE_ARRAY" and any(each.startswith("DELTA") for each in column.encodings):
+                raise UnreadableFile(f"the column {column.path_in_schema} is DELTA encoded; write it plain")
 
 
 def _check_kind(name: str, kind: pa.DataType) -> None:
@@ -148,17 +157,17 @@ def _bytes_in_python(column: pa.Array) -> int:
 
 
 def _values(column: pa.Array) -> list[object]:
-    values = column.to_pylist()
-    return (
-        [None if each is None else _decimal(each) for each in values] if pa.types.is_floating(column.type) else values
-    )
+    if not pa.types.is_floating(column.type):
+        return list(column.to_pylist())
+    return [None if each is None else _number(each) for each in column.cast(pa.string()).to_pylist()]
 
 
-def _decimal(number: float) -> Decimal | int | None:
-    """The shortest decimal that means it, as a CSV file would have it; None for what is no number."""
-    if not isfinite(number):
-        return None
-    return int(number) if number.is_integer() else Decimal(repr(number))
+def _number(shortest: str) -> Decimal | int | str | None:
+    """A float by the shortest decimal that means it, as a CSV file would have it; None for NaN, as pandas writes it."""
+    number = Decimal(shortest)
+    if not number.is_finite():
+        return None if number.is_nan() else shortest
+    return int(number) if number == number.to_integral_value() else number
 
 
 READERS: Mapping[str, Callable[[bytes], Iterator[Row]]] = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
