@@ -60,6 +60,26 @@ async def in_python(number: signal.Signals) -> None:
     pytest.fail("it went on")
 
 
+async def in_python_and_fails_for_it(number: signal.Signals) -> None:
+    try:
+        signal.raise_signal(number)
+    finally:
+        raise OSError("a connection could not be closed")
+
+
+async def in_python_and_swallows_it(number: signal.Signals) -> None:
+    with suppress(BaseException):
+        signal.raise_signal(number)
+
+
+async def in_a_group_of_tasks(number: signal.Signals) -> None:
+    """Which would make a group of whatever is raised in it."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.Event().wait())
+        await asyncio.sleep(0)
+        signal.raise_signal(number)
+
+
 async def in_another_task(number: signal.Signals) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(asyncio.to_thread(signal.raise_signal, number))
@@ -93,6 +113,9 @@ async def twice(number: signal.Signals) -> None:
 
 BESIDE = {
     "in Python": in_python,
+    "in Python and fails for it": in_python_and_fails_for_it,
+    "in Python and swallows it": in_python_and_swallows_it,
+    "in a group of tasks": in_a_group_of_tasks,
     "in another task": in_another_task,
     "and fails for it": and_fails_for_it,
     "and swallows it": and_swallows_it,
@@ -129,6 +152,30 @@ def test_work_that_has_not_begun_does_not_begin(monkeypatch: pytest.MonkeyPatch)
 def test_without_a_handler_of_its_own_it_is_a_keyboard_interrupt() -> None:
     with handled(signal.SIGINT, signal.default_int_handler), pytest.raises(KeyboardInterrupt):
         run_until_stopped(work([], signal.SIGINT, "in a callback"))
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_between_two_handlers_that_are_put_back_leaves_neither_behind(
+    first: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = signal.signal
+
+    def and_then_one_comes(number: int, handler: Any) -> object:
+        before = put(number, handler)
+        if number == first and handler is interrupt:
+            monkeypatch.undo()
+            signal.raise_signal(first)
+        return before
+
+    async def nothing() -> None:
+        monkeypatch.setattr(signal, "signal", and_then_one_comes)
+
+    with (
+        handled(signal.SIGINT, interrupt),
+        handled(signal.SIGTERM, interrupt),
+        pytest.raises(Interrupted),
+    ):
+        run_until_stopped(nothing())
 
 
 def test_a_handler_that_lets_it_pass_does_not_make_up_a_result() -> None:

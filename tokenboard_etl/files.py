@@ -5,11 +5,10 @@ from __future__ import annotations
 import errno
 import glob
 import os
-import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -33,9 +32,6 @@ _ADVICE = {
     READ_ONLY: "mount it for writing",
     DENIED: "let the user who runs this write there",
 }
-
-_PART = re.compile(r"\..+\.\w+\.part(-old)?")
-"""What is half written: .<name>.<process or chance>.part."""
 
 _ABANDONED_NS = 60 * 60 * 10**9
 """What a process has not written to for so long, it left behind."""
@@ -117,14 +113,14 @@ def written_in_place_of(folder: Path) -> Iterator[Path]:
 
 def remove_leftovers(path: Path) -> None:
     """Deletes what killed processes began to write in the place of `path`, which was written just now."""
-    _remove_abandoned(path.parent.glob(f".{glob.escape(path.name)}.*.part*"), path.stat().st_mtime_ns)
+    _remove_abandoned(path.parent, f".{glob.escape(path.name)}.*.part*", path.stat().st_mtime_ns)
 
 
-def _remove_abandoned(parts: Iterable[Path], now_ns: int) -> None:
+def _remove_abandoned(folder: Path, pattern: str, now_ns: int) -> None:
     """What cannot be deleted, or is gone just now, is no reason to fail: what was to be written is in its place."""
-    for part in parts:
-        with suppress(OSError):
-            if _PART.fullmatch(part.name) and part.lstat().st_mtime_ns < now_ns - _ABANDONED_NS:
+    with suppress(OSError):
+        for part in folder.glob(pattern):
+            if part.lstat().st_mtime_ns < now_ns - _ABANDONED_NS:
                 shutil.rmtree(part) if part.is_dir() and not part.is_symlink() else part.unlink()
 
 
@@ -132,8 +128,8 @@ def _remove_abandoned(parts: Iterable[Path], now_ns: int) -> None:
 def written_together() -> Iterator[Callable[[Path, bytes], bool]]:
     """Many files at the price of one flush: yields a function that writes beside a path and says if that is a change.
 
-    Once all are on disk they are put in place, one rename each; after an error none is. A file that holds the same
-    already is left alone, its time of change included. With a change goes what killed processes left in these folders.
+    Once all are on disk they are put in place, one rename each; after an error before that none is. A file that holds
+    the same already is left alone, its time of change included. With a change goes what killed processes left there.
     """
     beside: dict[Path, Path] = {}
     folders: set[Path] = set()
@@ -158,7 +154,7 @@ def written_together() -> Iterator[Callable[[Path, bytes], bool]]:
                     part.replace(path)
                 now_ns = max(path.stat().st_mtime_ns for path in beside)
                 for folder in folders:
-                    _remove_abandoned(folder.glob(".*.part"), now_ns)
+                    _remove_abandoned(folder, ".*.*[0-9].part", now_ns)
     finally:
         for part in beside.values():
             with suppress(OSError):  # where writing was refused, deleting may be too

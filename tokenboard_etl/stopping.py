@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Coroutine
-from contextlib import ExitStack
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -24,18 +24,28 @@ class _Stop:
         self._handlers: dict[int, Handler] = {number: each for number, each in known.items() if callable(each)}
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Cancels the work. A second one, or one that meets the work itself in Python, has its own effect at once."""
-        task = self._task
-        if self._came is not None or (task and asyncio.current_task(task.get_loop()) is task):
-            self._handlers[number](number, frame)
-        self._came = number
+        """Cancels the work. A second one, and one that meets the work itself in Python, has its own effect at once."""
+        task, first, self._came = self._task, self._came is None, number
         if task:
             task.get_loop().call_soon_threadsafe(task.cancel)
+        if not first or (task and asyncio.current_task(task.get_loop()) is task):
+            self._handlers[number](number, frame)
 
-    def put_in_place(self, until: ExitStack) -> None:
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        try:
+            for number in self._handlers:
+                signal.signal(number, self)
+            yield
+        finally:
+            try:
+                self._restore()
+            finally:
+                self._restore()  # whole, if a handler that was back already has raised
+
+    def _restore(self) -> None:
         for number, handler in self._handlers.items():
-            until.callback(signal.signal, number, handler)
-            signal.signal(number, self)
+            signal.signal(number, handler)
 
     async def cancelling(self, work: Coroutine[Any, Any, T]) -> T:
         """The work, from when it begins to its end."""
@@ -62,8 +72,7 @@ def run_until_stopped(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     stop = _Stop()
     try:
-        with ExitStack() as until:
-            stop.put_in_place(until)
+        with stop.in_place():
             result = asyncio.run(stop.cancelling(work))
     except BaseException:  # cancelled, or failed as it was
         stop.take_effect()
