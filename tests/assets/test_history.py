@@ -45,7 +45,7 @@ def test_the_oldest_runs_that_have_ended_are_forgotten_with_their_files(tmp_path
 
 def test_what_is_kept_reaches_further_back_than_providers_can_be_asked(tmp_path: Path) -> None:
     assert KEPT_RUNS["nightly"] > 365
-    with instance_for(tmp_path) as instance:
-        said = old_runs(dg.build_sensor_context(instance=instance))
+    with instance_for(tmp_path) as instance, dg.build_sensor_context(instance=instance) as context:
+        said = old_runs(context)
         assert isinstance(said, dg.SkipReason)
         assert "No run is old enough" in str(said.skip_message)

@@ -309,8 +309,10 @@ def test_the_file_holds_one_table_read_only_with_its_comments(at: At, instance: 
 def test_the_schedule_asks_every_five_minutes_unless_a_run_is_under_way(tmp_path: Path) -> None:
     tick = datetime(2026, 6, 15, 10, 5, tzinfo=UTC)
     assert (intraday_5_min.cron_schedule, intraday_5_min.execution_timezone) == ("*/5 * * * *", "UTC")
-    with instance_for(tmp_path / "dagster") as instance:
-        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=tick)
+    with (
+        instance_for(tmp_path / "dagster") as instance,
+        dg.build_schedule_context(instance=instance, scheduled_execution_time=tick) as context,
+    ):
         assert len(intraday_5_min.evaluate_tick(context).run_requests) == 1
         instance.add_run(dg.DagsterRun(job_name="nightly", status=dg.DagsterRunStatus.STARTED))
         instance.add_run(dg.DagsterRun(job_name="intraday", status=dg.DagsterRunStatus.SUCCESS))

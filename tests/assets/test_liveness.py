@@ -43,7 +43,8 @@ def test_a_command_that_was_killed_is_found_dead_and_what_it_landed_is_used(
         assert place.count("landing/openai/completions/*/manifest.json") == 1
         assert list(running.iterdir()) == []
         monkeypatch.setenv("TOKENBOARD_HOME", str(place.path))
-        said = dead_runs(dg.build_sensor_context(instance=instance))
+        with dg.build_sensor_context(instance=instance) as context:
+            said = dead_runs(context)
         assert isinstance(said, dg.SkipReason)
         assert "lives" in str(said.skip_message)
 

@@ -37,6 +37,17 @@ READ = ("projects", "costs", "costs_total")
 NAMES = ["openai", "openai-2", "openai-personal", "openrouter"]
 
 
+def scheduled(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+    """What the schedule asks for. A context that the garbage collector closes would bring a dead instance back."""
+    with dg.build_schedule_context(instance, NOW) as context:
+        return list(connections_02_utc(context))
+
+
+def asked(instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
+    with dg.build_sensor_context(instance) as context:
+        return night_after_connections(context)
+
+
 def test_the_night_begins_once_every_connection_had_its_run_and_goes_on_from_those(
     sandbox: RunningSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,12 +55,8 @@ def test_the_night_begins_once_every_connection_had_its_run_and_goes_on_from_tho
         monkeypatch.setenv(name, value)
     job = definitions(Surroundings()).resolve_job_def(LANDING_JOB)
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-
-        def asked() -> dg.RunRequest | dg.SkipReason:
-            return night_after_connections(dg.build_sensor_context(instance))
-
-        assert isinstance(asked(), dg.SkipReason)
-        ticked = list(connections_02_utc(dg.build_schedule_context(instance, NOW)))
+        assert isinstance(asked(instance), dg.SkipReason)
+        ticked = scheduled(instance)
         assert [(each.partition_key, each.tags[NIGHT]) for each in ticked] == [
             ("openai", "2026-06-10/2026-06-14"),
             ("openrouter", "2026-06-10/2026-06-14"),
@@ -57,12 +64,12 @@ def test_the_night_begins_once_every_connection_had_its_run_and_goes_on_from_tho
         assert instance.get_dynamic_partitions("connection") == ["openai", "openrouter"]
         runs = []
         for each, status in zip(ticked, (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED), strict=True):
-            assert isinstance(asked(), dg.SkipReason), "not all have begun"
+            assert isinstance(asked(instance), dg.SkipReason), "not all have begun"
             tags = {**each.tags, PARTITION: str(each.partition_key)}
             runs.append(instance.create_run_for_job(job, tags=tags, status=status))
-        assert isinstance(asked(), dg.SkipReason), "one has not ended"
+        assert isinstance(asked(instance), dg.SkipReason), "one has not ended"
         instance.report_run_failed(runs[1])
-        night = asked()
+        night = asked(instance)
         assert isinstance(night, dg.RunRequest)
         assert (night.tags[RANGE_START], night.tags[RANGE_END]) == ("2026-06-10", "2026-06-14")
         begun = instance.create_run_for_job(
@@ -157,13 +164,12 @@ def test_four_connections_are_landed_side_by_side_while_one_writer_loads(
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-            ticked = list(connections_02_utc(dg.build_schedule_context(instance, NOW)))
+            ticked = scheduled(instance)
             assert sorted(str(each.partition_key) for each in ticked) == NAMES
             workers = {each.partition_key: forked(land, environment, each.partition_key, each.tags) for each in ticked}
             for name in NAMES[1:]:
                 workers[name].join(240)
-            asked = night_after_connections(dg.build_sensor_context(instance))
-            assert isinstance(asked, dg.SkipReason)
+            assert isinstance(asked(instance), dg.SkipReason)
             settings = load_settings()
             with open_warehouse(settings.warehouse_path) as warehouse:
                 loaded = load_pending(warehouse, settings, "openai", READ)
@@ -172,14 +178,14 @@ def test_four_connections_are_landed_side_by_side_while_one_writer_loads(
             gate.let_go.set()
             workers["openai"].join(240)
             assert {name: worker.exitcode for name, worker in workers.items()} == dict.fromkeys(NAMES, 0)
-            asked = night_after_connections(dg.build_sensor_context(instance))
-            assert isinstance(asked, dg.RunRequest)
-            assert asked.tags[NIGHT] == "2026-06-13/2026-06-14"
+            request = asked(instance)
+            assert isinstance(request, dg.RunRequest)
+            assert request.tags[NIGHT] == "2026-06-13/2026-06-14"
             before = sandbox.request_count()
             night = definitions(Surroundings()).resolve_job_def("nightly")
             done = night.execute_in_process(
                 instance=instance,
-                tags=dict(asked.tags),
+                tags=dict(request.tags),
                 asset_selection=[dg.AssetKey([step, f"openai_{name}"]) for step in ("landing", "raw") for name in READ],
             )
             assert done.success

@@ -49,9 +49,9 @@ class Inbox:
 
     def look(self) -> list[Any]:
         """The run requests of one look."""
-        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
-        found = list(registration_inbox(context))
-        self.cursor = context.cursor
+        with dg.build_sensor_context(instance=self.instance, cursor=self.cursor) as context:
+            found = list(registration_inbox(context))
+            self.cursor = context.cursor
         return [each for each in found if isinstance(each, dg.RunRequest) and each.run_key not in self.run_keys]
 
     def run(self) -> list[bool]:
