@@ -328,7 +328,10 @@ def test_a_restore_killed_in_the_middle_is_never_used_and_runs_again(home: Path,
     before = files(home)
     take(home, dest)
     shutil.rmtree(home)
-    staged = lambda: len(list(home.glob(".restored-*/landing/padding/costs/*")))  # noqa: E731
+
+    def staged() -> int:
+        return len(list(home.glob(".restored-*/landing/padding/costs/*")))
+
     assert killed_after(command("restore", dest, home=home), staged, PADDING // 3)
     assert files(home).keys() == {name for name in files(home) if name.startswith(".restored-")}
     put_back(dest, home)

@@ -85,9 +85,13 @@ def true_minutes(
         org = sandbox.world.organizations[0].id
         for row in sandbox.world.openai.completions(org, utc_day(minute), now, number, number + 1):
             key = (minute, row.project_id, row.api_key_id, row.model, str(row.batch).lower(), row.service_tier)
-            known = found.get(key, (0, 0, 0, Fraction(0)))
-            new = (row.input_tokens, row.output_tokens, row.num_model_requests, usd_of(row))
-            found[key] = tuple(one + other for one, other in zip(known, new, strict=True))  # type: ignore[assignment]
+            tokens_in, tokens_out, requests, usd = found.get(key, (0, 0, 0, Fraction(0)))
+            found[key] = (
+                tokens_in + row.input_tokens,
+                tokens_out + row.output_tokens,
+                requests + row.num_model_requests,
+                usd + usd_of(row),
+            )
         minute += timedelta(minutes=1)
     return found
 

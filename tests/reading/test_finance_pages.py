@@ -219,9 +219,7 @@ def test_who_left_with_the_month_before_is_shown_without_a_link_to_a_statement_t
     assert any(gone in row[0] for row in said.tables["Tenants"])
 
 
-def source(**more: object) -> Source:
-    usual = Source("openai", "openai", "costs", True, date(2026, 6, 9), None, 0, 0, None)
-    return replace(usual, **more)  # type: ignore[arg-type]
+USUAL = Source("openai", "openai", "costs", True, date(2026, 6, 9), None, 0, 0, None)
 
 
 def credit(available: str | None, days_left: int | None, reason: str | None = None) -> Credit:
@@ -230,7 +228,7 @@ def credit(available: str | None, days_left: int | None, reason: str | None = No
 
 
 def test_what_needs_somebody_is_said_first(seen: Overview) -> None:
-    quiet = replace(seen, unallocated=[], budgets=[], credits=[credit("50", 31)], sources=[source()])
+    quiet = replace(seen, unallocated=[], budgets=[], credits=[credit("50", 31)], sources=[USUAL])
     assert list(alarms(quiet, NOW)) == []
     assert "Nothing." in read(render_overview(quiet, NOW).decode()).text
 
@@ -243,11 +241,11 @@ def test_what_needs_somebody_is_said_first(seen: Overview) -> None:
         budgets=[spent, replace(spent, tenant_id="beta", remaining_usd=Decimal(1))],
         credits=[credit("5", 6), credit("20", 29), credit(None, None, "no permission"), credit("-1", None)],
         sources=[
-            source(read_until=date(2026, 6, 8)),
-            source(report="a", fetch_before=date(2026, 6, 16), missing_days=2),
-            source(report="b", fetch_before=date(2026, 6, 17), missing_days=2),
-            source(report="c", lost_days=3),
-            source(report="d", gates_closing=False, read_until=None, lost_days=9),
+            replace(USUAL, read_until=date(2026, 6, 8)),
+            replace(USUAL, report="a", fetch_before=date(2026, 6, 16), missing_days=2),
+            replace(USUAL, report="b", fetch_before=date(2026, 6, 17), missing_days=2),
+            replace(USUAL, report="c", lost_days=3),
+            replace(USUAL, report="d", gates_closing=False, read_until=None, lost_days=9),
         ],
     )
     found = list(alarms(loud, NOW))
