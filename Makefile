@@ -7,8 +7,8 @@ VALIDATOR := tests/reading/validator
 SPARK := tests/lake/spark
 PEERS := benchmarks/peers
 
-# One worker more than there are cores, because tests also wait for processes. The tests of a file stay together.
-WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# Two workers more than there are cores, because tests also wait for processes. The tests of a file stay together.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 # The tests' folders are in memory where it has room for them and lets programs run (a container's often does not).
 SCRATCH ?= $(shell awk '$$2 == "/dev/shm" {options = $$4} END {exit options == "" || options ~ /noexec/}' /proc/mounts \
 	2>/dev/null && test -w /dev/shm && df -Pk /dev/shm | awk 'NR == 2 && $$4 >= 4 * 1024 * 1024 {print "/dev/shm"}')
