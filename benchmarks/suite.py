@@ -110,6 +110,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tenants", type=int, default=5000, help="whose month is closed")
     parser.add_argument("--projects", type=int, default=200, help="of the slow provider; up to 200 are all asked about")
     parser.add_argument("--publish-gb", type=float, default=1.0, help="size of the file that is published")
-    parser.add_argument("--nights", type=int, default=20, help="how many are run in a row")
+    parser.add_argument("--nights", type=int, default=50, help="how many are run in a row")
     parser.add_argument("--year-size", choices=NAMES, default="small", help="of the year of history")
     return parser.parse_args()

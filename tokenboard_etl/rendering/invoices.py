@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class Section:
     heading: str
     accounts: tuple[Account, ...]
 
-    @property
+    @cached_property
     def lines(self) -> tuple[Line, ...]:
         return tuple(line for account in self.accounts for line in account.lines)
 
@@ -60,7 +61,7 @@ class Section:
     def is_usage(self) -> bool:
         return self.lines[0].kind == USAGE
 
-    @property
+    @cached_property
     def has_quantities(self) -> bool:
         return any(line.quantity is not None for line in self.lines)
 
