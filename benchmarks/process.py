@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 import time
@@ -14,20 +15,26 @@ from pathlib import Path
 SAMPLE_S = 0.02
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A process at one instant (Unix time): the CPU seconds it has used on all cores, and what it holds of memory."""
+    """A process at one instant (Unix time): the CPU seconds it has used on all cores, what it holds of memory, and the
+    most it has held.
+    """
 
     at: float
     cpu_s: float
     rss_mb: int
+    peak_rss_mb: int
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A process that has ended. `peak_rss_mb` is the kernel's own; `samples` are empty where there is no /proc."""
+    """A process that has ended. `samples` are empty where there is no /proc, and `peak_rss_mb` then is the kernel's for
+    the process, which is at least what this one held when it began another.
+    """
 
     began: float
     ended: float
@@ -67,15 +74,19 @@ def watch(command: Sequence[str], environment: Mapping[str, str], folder: Path, 
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{log.read_text()}\n{command[-1]} failed with status {process.returncode}")
-    return Watched(began, ended, used.ru_utime + used.ru_stime, used.ru_maxrss // 1024, tuple(samples))
+    peak_rss_mb = samples[-1].peak_rss_mb if samples else used.ru_maxrss // 1024
+    return Watched(began, ended, used.ru_utime + used.ru_stime, peak_rss_mb, tuple(samples))
 
 
 def _sample(pid: int, samples: list[Sample], done: threading.Event) -> None:
-    stat = Path(f"/proc/{pid}/stat")
+    stat, status = Path(f"/proc/{pid}/stat"), Path(f"/proc/{pid}/status")
     while not done.wait(SAMPLE_S):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
+            peak = _PEAK.search(status.read_text())
         except OSError:
             return
+        if peak is None:  # it has ended and holds nothing any more
+            return
         cpu_s = (int(fields[11]) + int(fields[12])) / _TICKS
-        samples.append(Sample(time.time(), cpu_s, int(fields[21]) * _PAGE_BYTES // 2**20))
+        samples.append(Sample(time.time(), cpu_s, int(fields[21]) * _PAGE_BYTES // 2**20, int(peak[1]) // 1024))

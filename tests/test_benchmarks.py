@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import sys
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +16,7 @@ from benchmarks import baseline
 from benchmarks.manners import Manners
 from benchmarks.measured import difference_usd
 from benchmarks.page import machine, write_page
+from benchmarks.process import watch
 from benchmarks.suite import PARTS
 from benchmarks.tables import Table
 from benchmarks.world import Size, write_world
@@ -49,6 +52,15 @@ def test_the_slow_provider_counts_who_is_early_and_how_many_ask_at_once() -> Non
 
     assert asyncio.run(ask()) == [True, False, True]
     assert manners.counted() == {"requests": 3, "refused": 1, "repeated_early": 1, "most_under_way": 2}
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is watched by /proc")
+def test_a_process_is_not_said_to_hold_what_the_one_that_began_it_does(tmp_path: Path) -> None:
+    """The kernel counts that as the process's own, up to the moment it runs the command."""
+    held = bytearray(300 * 2**20)
+    sleeps = [sys.executable, "-c", "import time; time.sleep(0.3); bytearray(60 * 2**20); time.sleep(0.3)"]
+    peak_mb = watch(sleeps, os.environ, tmp_path, tmp_path / "log").peak_rss_mb
+    assert len(held) / 2**20 > peak_mb >= 60
 
 
 def test_a_ratio_far_beyond_the_accepted_one_is_told() -> None:
