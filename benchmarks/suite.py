@@ -20,7 +20,7 @@ from rich.console import Console
 from benchmarks import baseline, closing, comparison, nights, publishing, slow, year
 from benchmarks.page import write_page
 from benchmarks.serving import ROOT
-from benchmarks.sizes import NAMES
+from benchmarks.sizes import ALL_NAMES, NAMES
 from benchmarks.systems import SYSTEMS
 from benchmarks.tables import Table
 
@@ -104,7 +104,7 @@ def _options() -> argparse.Namespace:
         action="store_true",
         help="hold later runs against the newest results; measures only PARTs that are named",
     )
-    parser.add_argument("--sizes", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument("--sizes", nargs="+", choices=ALL_NAMES, default=NAMES)
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
     parser.add_argument("--repeats", type=int, help="of each system at each size, and of each night on a year")
     parser.add_argument("--tenants", type=int, default=5000, help="whose month is closed")
