@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.measured import Measured, Stage
 from benchmarks.serving import served_world
-from benchmarks.sizes import organizations
+from benchmarks.sizes import NAMES, organizations
 from benchmarks.systems import DLT, FLOOR, NIGHTLY, compare
 from benchmarks.tables import Table, seconds, times
 
@@ -147,9 +147,9 @@ def _stage(name: str, stage: str, spent: Stage, rows: int) -> list[str]:
 
 
 def _exponent(result: Mapping[str, Any]) -> float | None:
-    """Of the time of a night's own work (its start and Dagster's share left out) over rows."""
+    """Of the time of a night's own work (its start and Dagster's share left out) over rows, at the usual sizes."""
     points = []
-    for size in result.values():
+    for size in (result[name] for name in NAMES if name in result):
         nights = [_night(each).beyond(*_EXCEPT_WORK)[0] for each in size["runs"] if each["what"] == NIGHTLY]
         if nights:
             points.append((size["rows"], min(nights)))

@@ -21,7 +21,7 @@ _PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
 @dataclass(frozen=True)
 class Sample:
     """A process at one instant (Unix time): the CPU seconds it has used on all cores, what it holds of memory, and the
-    most it has held.
+    most it has held; 0: not known.
     """
 
     at: float
@@ -32,8 +32,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Watched:
-    """A process that has ended. `samples` are empty where there is no /proc, and `peak_rss_mb` then is the kernel's for
-    the process, which is at least what this one held when it began another.
+    """A process that has ended. `samples` are empty where there is no /proc, or it ended at once.
+
+    Where they do not tell the most it held, `peak_rss_mb` is the kernel's word for the process, which is at least what
+    this one held when it began the other.
     """
 
     began: float
@@ -74,7 +76,7 @@ def watch(command: Sequence[str], environment: Mapping[str, str], folder: Path, 
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{log.read_text()}\n{command[-1]} failed with status {process.returncode}")
-    peak_rss_mb = samples[-1].peak_rss_mb if samples else used.ru_maxrss // 1024
+    peak_rss_mb = max((sample.peak_rss_mb for sample in samples), default=0) or used.ru_maxrss // 1024
     return Watched(began, ended, used.ru_utime + used.ru_stime, peak_rss_mb, tuple(samples))
 
 
@@ -86,7 +88,6 @@ def _sample(pid: int, samples: list[Sample], done: threading.Event) -> None:
             peak = _PEAK.search(status.read_text())
         except OSError:
             return
-        if peak is None:  # it has ended and holds nothing any more
-            return
         cpu_s = (int(fields[11]) + int(fields[12])) / _TICKS
-        samples.append(Sample(time.time(), cpu_s, int(fields[21]) * _PAGE_BYTES // 2**20, int(peak[1]) // 1024))
+        peak_mb = int(peak[1]) // 1024 if peak else 0
+        samples.append(Sample(time.time(), cpu_s, int(fields[21]) * _PAGE_BYTES // 2**20, peak_mb))
