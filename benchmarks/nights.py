@@ -22,7 +22,7 @@ SETTLING = 5
 NEVER_GROWS = ("open files", "temporary files", "parts left")
 MEMORY = 1.2
 """What the process holds at the end may be so many times what it held once it had settled."""
-A_NIGHT = {"landing MB": 0.5, "warehouse.duckdb MB": 1.0, "reports MB": 0.1, "dagster MB": 5.0}
+A_NIGHT = {"landing MB": 0.5, "warehouse.duckdb MB": 0.5, "reports MB": 0.1, "dagster MB": 5.0}
 """So much a night may add at most. Publications are not held to it: they stay a minute, in which many of these nights
 pass.
 """

@@ -132,7 +132,7 @@ def _row(line: Line) -> tuple[object, ...]:
 
 
 def _values(of: Line | Tax | CreditUse | AppendixRow) -> tuple[object, ...]:
-    """Its fields in their order; dataclasses.astuple copies each of them deeply, which took a third of issuing."""
+    """Its fields in their order; dataclasses.astuple would copy each of them deeply, which is slow."""
     return tuple(vars(of).values())
 
 
