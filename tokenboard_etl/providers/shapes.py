@@ -2,12 +2,15 @@
 
 The models of pydantic are the one source; here each becomes a struct of msgspec, which reads 1 M rows a second where
 DuckDB's JSON functions, asked for the type of each field, read 0.2 M. Unlike the models, a struct also says which
-fields it does not know.
+fields it does not know. Rows are built one after the other: getting memory for all of a page's takes longer than
+reading them.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import reduce
 from operator import or_
@@ -53,23 +56,22 @@ class Shape:
         self._provider, self._endpoint, self._model = provider, endpoint, model
         self.unknown: dict[str, str] = {}
         self._names = documented
-        self._decoder = _decoder(model, documented)
+        self._reader = _Reader(model, documented)
 
     def check(self, body: bytes) -> None:
         """Raises MalformedAnswer with the JSON path of the first field that is missing or of a wrong type."""
         while True:
             try:
-                self._decoder.decode(body)
-            except msgspec.ValidationError as error:
-                self._learn_or_refuse(str(error), body)
+                self._reader.check(body)
+            except _Misfit as misfit:
+                self._learn_or_refuse(misfit, body)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise self._malformed("$", f"no JSON ({error})") from None
             else:
                 return
 
-    def _learn_or_refuse(self, said: str, body: bytes) -> None:
-        placed = _PLACE.fullmatch(said)
-        what, at = (placed[1], placed[2]) if placed else (said, "$")
+    def _learn_or_refuse(self, misfit: _Misfit, body: bytes) -> None:
+        what, at = misfit.what, misfit.at
         path = _anywhere(at)
         if missing := _MISSING.fullmatch(what):
             raise self._malformed(f"{path}.{missing[1]}", "a required field is missing")
@@ -87,7 +89,7 @@ class Shape:
             raise self._malformed(path, "an unknown field whose name cannot be told") from None
         self._names += ((path, name),)
         self.unknown[redact(f"{path}.{name}")[:200]] = kind
-        self._decoder = _decoder(self._model, self._names)
+        self._reader = _Reader(self._model, self._names)
 
     def _malformed(self, path: str, what: str) -> MalformedAnswer:
         return MalformedAnswer(self._provider, self._endpoint, f"{redact(path)[:200]}: {what}", status=200)
@@ -112,43 +114,99 @@ def _type_at(body: bytes, at: str, name: str) -> str:
     )
 
 
-def _decoder(model: type[Wire], unknown: Names) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(_struct(model, "$", unknown))
+class _Misfit(Exception):
+    """What msgspec says against an answer, and the place of it."""
+
+    def __init__(self, error: msgspec.ValidationError, within: str) -> None:
+        placed = _PLACE.fullmatch(str(error))
+        self.what, self.at = (placed[1], within + placed[2][1:]) if placed else (str(error), within)
 
 
-def _struct(model: type[BaseModel], path: str, unknown: Names) -> type[msgspec.Struct]:
-    """A struct that refuses unknown fields, but for those of `unknown` that stand at `path`."""
-    fields: list[Any] = []
-    for name, info in model.model_fields.items():
-        kind = _kind(info.annotation, info, f"{path}.{info.alias or name}", unknown)
-        fields.append((name, kind) if info.is_required() else (name, kind, None))
-    names = {name: info.alias or name for name, info in model.model_fields.items()}
-    for number, (where, name) in enumerate(unknown):
-        if where == path and name not in names.values():
-            fields.append((f"unknown_{number}", msgspec.Raw, msgspec.Raw()))
-            names[f"unknown_{number}"] = name
-    return msgspec.defstruct(
-        model.__name__.partition("[")[0], fields, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True
-    )
+@dataclass(frozen=True)
+class _Rows:
+    """The fields that lead to rows, through the elements of any list on the way."""
+
+    fields: Sequence[str]
+    decoder: msgspec.json.Decoder[Any]
 
 
-def _kind(annotation: Any, info: FieldInfo | None, path: str, unknown: Names) -> Any:
-    """The type msgspec shall expect where pydantic expects `annotation`. Raises TypeError for one nobody thought of."""
-    origin, args = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return int | _Digits if DigitText in args[1:] else _kind(args[0], None, path, unknown)
-    if info is not None and DigitText in info.metadata:
-        return int | _Digits
-    if origin in (Union, UnionType):
-        return reduce(or_, (NoneType if part is NoneType else _kind(part, None, path, unknown) for part in args))
-    if origin is list:
-        return GenericAlias(list, _kind(args[0], None, f"{path}[*]", unknown))
-    if origin is dict:
-        return dict[str, msgspec.Raw]
-    if origin is Literal or annotation in (str, bool):
-        return annotation
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return _struct(annotation, path, unknown)
-    if annotation in _LEAVES:
-        return _LEAVES[annotation]
-    raise TypeError(f"{path}: no JSON type is known for {annotation}")
+class _Reader:
+    """Reads an answer into structs; of its rows, the innermost objects of lists, one at a time."""
+
+    def __init__(self, model: type[Wire], unknown: Names) -> None:
+        self._unknown = unknown
+        self._rows: list[_Rows] = []
+        self._decoder = msgspec.json.Decoder(self._struct(model, "$"))
+
+    def check(self, body: bytes) -> None:
+        """Raises _Misfit for the first field that is missing, unknown or of a wrong type; msgspec's errors."""
+        try:
+            answer = self._decoder.decode(body)
+        except msgspec.ValidationError as error:
+            raise _Misfit(error, "$") from None
+        for rows in self._rows:
+            decode = rows.decoder.decode
+            for path, found in _lists(answer, rows.fields, "$"):
+                for number, row in enumerate(found):
+                    try:
+                        decode(row)
+                    except msgspec.ValidationError as error:
+                        raise _Misfit(error, f"{path}[{number}]") from None
+
+    def _struct(self, model: type[BaseModel], path: str) -> type[msgspec.Struct]:
+        """A struct that refuses unknown fields, but for those of `unknown` that stand at `path`."""
+        fields: list[Any] = []
+        for name, info in model.model_fields.items():
+            kind = self._kind(info.annotation, info, f"{path}.{info.alias or name}")
+            fields.append((name, kind) if info.is_required() else (name, kind, None))
+        names = {name: info.alias or name for name, info in model.model_fields.items()}
+        for number, (where, name) in enumerate(self._unknown):
+            if where == path and name not in names.values():
+                fields.append((f"unknown_{number}", msgspec.Raw, msgspec.Raw()))
+                names[f"unknown_{number}"] = name
+        return msgspec.defstruct(
+            model.__name__.partition("[")[0], fields, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True
+        )
+
+    def _kind(self, annotation: Any, info: FieldInfo | None, path: str) -> Any:
+        """The type msgspec shall expect where pydantic expects `annotation`; TypeError for one nobody thought of."""
+        origin, args = get_origin(annotation), get_args(annotation)
+        if origin is Annotated:
+            return int | _Digits if DigitText in args[1:] else self._kind(args[0], None, path)
+        if info is not None and DigitText in info.metadata:
+            return int | _Digits
+        if origin in (Union, UnionType):
+            return reduce(or_, (NoneType if part is NoneType else self._kind(part, None, path) for part in args))
+        if origin is list:
+            return GenericAlias(list, self._element(args[0], path))
+        if origin is dict:
+            return dict[str, msgspec.Raw]
+        if origin is Literal or annotation in (str, bool):
+            return annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return self._struct(annotation, path)
+        if annotation in _LEAVES:
+            return _LEAVES[annotation]
+        raise TypeError(f"{path}: no JSON type is known for {annotation}")
+
+    def _element(self, annotation: Any, path: str) -> Any:
+        before = len(self._rows)
+        kind = self._kind(annotation, None, f"{path}[*]")
+        is_row = isinstance(kind, type) and issubclass(kind, msgspec.Struct) and len(self._rows) == before
+        if not is_row:
+            return kind
+        self._rows.append(_Rows(path.replace("[*]", "").split(".")[1:], msgspec.json.Decoder(kind)))
+        return msgspec.Raw
+
+
+def _lists(found: Any, fields: Sequence[str], path: str) -> Iterator[tuple[str, Sequence[msgspec.Raw]]]:
+    """The lists of rows below a value, each with its path."""
+    if found is None:
+        return
+    if not fields:
+        yield path, found
+    elif isinstance(found, list):
+        for number, each in enumerate(found):
+            yield from _lists(each, fields, f"{path}[{number}]")
+    else:
+        yield from _lists(getattr(found, fields[0]), fields[1:], f"{path}.{fields[0]}")

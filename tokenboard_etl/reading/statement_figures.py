@@ -6,7 +6,7 @@ Columns are named one by one, and none of them tells what we pay: a statement is
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -51,14 +51,14 @@ def statements(
     live = _live(intraday, today) if today in month.window else None
     known = [day for day in month.window.days() if day <= last_day]
     for each, name in names.items():
-        prices = days.get(each, {})
+        prices = _prices(days.get(each, ()))
         yield Statement(
             each,
             name,
             month,
             last_day,
             [_priced(day, states.get(day, {}), prices.get(day, {})) for day in known],
-            parts.get(each, {}),
+            {kind: [_part(*part) for part in rows] for kind, rows in parts.get(each, {}).items()},
             budgets.get(each),
             documents.get(each, ()),
             own.get(each, {}),
@@ -90,7 +90,11 @@ def _who(connection: duckdb.DuckDBPyConnection, month: Month, tenant_id: str | N
     return dict(rows)
 
 
-def _days(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, dict[date, dict[str, Price]]]:
+Row = tuple[Any, ...]
+"""As DuckDB gave it: what all tenants' statements say is kept so, and made values of one tenant after the other."""
+
+
+def _days(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, list[Row]]:
     rows = connection.execute(
         """
         SELECT tenant_id, usage_date, provider, billed_usd, estimated_billed_usd
@@ -99,14 +103,21 @@ def _days(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, dict
         """,
         [month.window.start, month.window.end],
     ).fetchall()
-    found: dict[str, dict[date, dict[str, Price]]] = defaultdict(lambda: defaultdict(dict))
-    for tenant_id, day, provider, billed, estimated in rows:
-        found[tenant_id][day][provider] = Price(billed, estimated)
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row[0]].append(row)
     return found
 
 
-def _parts(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, dict[str, list[PricedPart]]]:
-    found: dict[str, dict[str, list[PricedPart]]] = defaultdict(lambda: defaultdict(list))
+def _prices(rows: Iterable[Row]) -> dict[date, dict[str, Price]]:
+    found: dict[date, dict[str, Price]] = defaultdict(dict)
+    for _, day, provider, billed, estimated in rows:
+        found[day][provider] = Price(billed, estimated)
+    return found
+
+
+def _parts(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, dict[str, list[Row]]]:
+    found: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE priced AS
@@ -122,16 +133,22 @@ def _parts(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, dic
         [month.window.start, month.window.end],
     )
     for dimension in _KEYS:
-        for tenant_id, *part in _parts_by(connection, dimension):
-            found[tenant_id][dimension].append(_part(*part))
+        for part in _parts_by(connection, dimension):
+            found[part[0]][dimension].append(part)
     if has_table(connection, "billing.job_costs"):
-        for tenant_id, *part in _jobs(connection, month):
-            found[tenant_id]["job"].append(_part(*part))
+        for part in _jobs(connection, month):
+            found[part[0]]["job"].append(part)
     return found
 
 
 def _part(
-    provider: str | None, key: str | None, name: str | None, others: int, billed: Decimal, estimated: Decimal
+    _tenant_id: str,
+    provider: str | None,
+    key: str | None,
+    name: str | None,
+    others: int,
+    billed: Decimal,
+    estimated: Decimal,
 ) -> PricedPart:
     return PricedPart(provider, key, name, Price(billed, estimated), others)
 
@@ -157,7 +174,7 @@ _LARGEST_FIRST = f"""
 """  # noqa: S608 - our own number
 
 
-def _parts_by(connection: duckdb.DuckDBPyConnection, dimension: str) -> list[tuple[Any, ...]]:
+def _parts_by(connection: duckdb.DuckDBPyConnection, dimension: str) -> list[Row]:
     """An account has the name it had when the tenant last spent on it, of those that are the tenant's to know."""
     provider = "CAST(NULL AS VARCHAR)" if dimension == "category" else "provider"
     name = "coalesce(then_called.name, first_called.name)" if dimension in _NAMED else "CAST(NULL AS VARCHAR)"
@@ -190,7 +207,7 @@ def _parts_by(connection: duckdb.DuckDBPyConnection, dimension: str) -> list[tup
     ).fetchall()
 
 
-def _jobs(connection: duckdb.DuckDBPyConnection, month: Month) -> list[tuple[Any, ...]]:
+def _jobs(connection: duckdb.DuckDBPyConnection, month: Month) -> list[Row]:
     """Only of tenants whose applications told of operations: for all others it is one rest."""
     return connection.execute(
         f"""

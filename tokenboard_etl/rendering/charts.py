@@ -100,9 +100,9 @@ def daily_chart(columns: Sequence[Column], line_usd: Decimal | None = None) -> C
 
     What is negative, as a provider's credit, hangs below zero.
     """
-    above = [_height_of(column, 1) for column in columns]
-    below = [_height_of(column, -1) for column in columns]
-    highest, lowest = max(above, default=Decimal(0)), max(below, default=Decimal(0))
+    reaches = [_reach(column) for column in columns]
+    highest = max((above for above, _ in reaches), default=Decimal(0))
+    lowest = max((below for _, below in reaches), default=Decimal(0))
     if not highest and not lowest:
         return None
     top = max(highest, line_usd or Decimal(0))
@@ -140,8 +140,15 @@ def daily_chart(columns: Sequence[Column], line_usd: Decimal | None = None) -> C
     )
 
 
-def _height_of(column: Column, sign: int) -> Decimal:
-    return sum((max(Decimal(0), sign * piece.amount_usd) for piece in column.pieces or ()), Decimal(0))
+def _reach(column: Column) -> tuple[Decimal, Decimal]:
+    """How far its bars go above zero, and below."""
+    above = below = Decimal(0)
+    for piece in column.pieces or ():
+        if piece.amount_usd > 0:
+            above += piece.amount_usd
+        else:
+            below -= piece.amount_usd
+    return above, below
 
 
 def _step(span: Decimal) -> Decimal:

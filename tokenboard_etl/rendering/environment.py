@@ -51,8 +51,10 @@ def environment() -> jinja2.Environment:
 
 
 def _visible(value: object) -> object:
-    """Names are anybody's; Markup is what a template has printed already."""
-    return value if not isinstance(value, str) or isinstance(value, Markup) else _UNSEEN.sub("\ufffd", value)
+    """Names are anybody's; Markup is what a template has printed already. None of _UNSEEN is printable."""
+    if isinstance(value, str) and not value.isprintable() and not isinstance(value, Markup):
+        return _UNSEEN.sub("\ufffd", value)
+    return value
 
 
 def locale_of(country: str | None) -> str:

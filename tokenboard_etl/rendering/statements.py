@@ -33,11 +33,12 @@ _STATES = {
 
 def render_statement(statement: Statement) -> bytes:
     """The page; the same figures give the same bytes."""
-    total = statement.total()
+    total, providers = statement.total(), statement.providers
     return render_page(
         TEMPLATE,
         statement=statement,
         total=total,
+        providers=providers,
         is_over=statement.last_day >= statement.month.window.last,
         chart=_chart(statement),
         limit=_limit(statement),
@@ -46,7 +47,7 @@ def render_statement(statement: Statement) -> bytes:
             for kind, column in _BREAKDOWNS
             if statement.parts.get(kind)
         ],
-        days=[_row(day, statement.providers) for day in reversed(statement.days)],
+        days=[_row(day, providers) for day in reversed(statement.days)],
         unread=sum(bool(day.not_read) or not day.is_known for day in statement.days),
         STATES=_STATES,
     )
@@ -69,12 +70,10 @@ def _of_provider(day: PricedDay, provider: str) -> Decimal | None:
 def _with_shares(parts: Sequence[PricedPart], total: Price) -> list[tuple[PricedPart, int | None]]:
     """Each part with its whole percent of the month; None where the month is no amount to be shared."""
     of = total.total_usd
-    return [(part, None if of <= 0 else _percent(part.price.total_usd, of)) for part in parts]
-
-
-def _percent(amount: Decimal, of: Decimal) -> int:
+    if of <= 0:
+        return [(part, None) for part in parts]
     with exact():
-        return min(100, max(0, int(amount * 100 // of)))
+        return [(part, min(100, max(0, int(part.price.total_usd * 100 // of)))) for part in parts]
 
 
 def _chart(statement: Statement) -> Chart | None:
