@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import tracemalloc
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -233,6 +234,19 @@ def test_a_type_nobody_thought_of_is_an_error_of_ours() -> None:
 
     with pytest.raises(TypeError, match=r"\$\.when"):
         Shape("openai", "GET /x", Odd)
+
+
+def test_rows_are_checked_without_a_page_of_them_in_memory() -> None:
+    """Kept all at once they take three times their page."""
+    where = ("openai", "/organization/costs")
+    bucket, checked = example(ANSWERS[where])["data"][0], shape(where)
+    bucket["results"] *= 10_000
+    body = json.dumps({"data": [bucket], "has_more": False, "next_page": None}).encode()
+    tracemalloc.start()
+    checked.check(body)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < len(body)
 
 
 def test_the_sandbox_sends_nothing_that_is_not_known(sandbox: RunningSandbox, settings: Settings) -> None:

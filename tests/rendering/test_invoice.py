@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
+import unicodedata
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from rendering.samples import SIMPLE as INVOICE
 from tokenboard_etl.billing.invoice import Buyer, Invoice
 from tokenboard_etl.billing.records import rows_checksum
 from tokenboard_etl.errors import CheckFailed
+from tokenboard_etl.rendering.environment import environment
 from tokenboard_etl.rendering.invoices import render_invoice, write_invoice
 
 
@@ -67,6 +71,23 @@ def test_what_cannot_be_seen_or_turns_the_text_around_is_shown_as_such() -> None
     html = render_invoice(SAMPLES["control-characters"]).html.decode()
     assert html.count("a\ufffdb\ufffdc\ufffd[31md\ufffd2Je\ufffdgpj.exe\ufffd\nf\ufffdg") == 3
     assert not {*"\x00\x07\x1b\x9b\u202e\u061c\r"} & {*html}
+
+
+def test_every_character_is_printed_but_controls_and_what_turns_text_around() -> None:
+    """Line ends and tabs may be in an address."""
+    characters = [chr(point) for point in range(sys.maxunicode + 1) if unicodedata.category(chr(point)) != "Cs"]
+    turning = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
+    expected = [
+        "\ufffd"
+        if (unicodedata.category(each) == "Cc" and each not in "\t\n")
+        or unicodedata.bidirectional(each) in turning
+        or each in "\u061c\u200e\u200f"
+        else escape(each, quote=True)
+        for each in characters
+    ]
+    template = environment().from_string("{% for each in characters %}{{ each }}{% endfor %}")
+    printed = template.render(characters=characters).replace("&#39;", "&#x27;").replace("&#34;", "&quot;")
+    assert printed == "".join(expected)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
