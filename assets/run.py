@@ -19,6 +19,7 @@ from assets.history import forget_old_runs
 from assets.liveness import end_dead_runs
 from assets.partitions import range_tags
 from assets.resources import Surroundings
+from assets.run_records import instance_of
 from tokenboard_etl.errors import RecordsUnavailable, StorageFailed, TokenboardError, error_named, is_ours
 from tokenboard_etl.files import FULL, READ_ONLY, storage_errors, storage_failed, write_atomically
 from tokenboard_etl.periods import Month, Window
@@ -134,7 +135,7 @@ def instance_for(home: Path) -> dg.DagsterInstance:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / "dagster.yaml").exists():
             write_atomically(home / "dagster.yaml", INSTANCE_CONFIG.encode())
-        instance = dg.DagsterInstance.from_config(str(home))
+        instance = instance_of(home)
         instance.get_runs_count()
         instance.all_asset_keys()
     return instance
