@@ -3,6 +3,7 @@
 import fcntl
 import io
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -207,6 +208,8 @@ def lost_records_named(folder: Path) -> Iterator[None]:
                 "was restarted. Nothing half-done is used; see that it is up and run the same command again."
             ) from error
         if reason := next((reason for words, reason in _REFUSALS.items() if words.search(said)), None):
+            if reason == FULL and os.statvfs(folder).f_flag & os.ST_RDONLY:  # an I/O error may be either
+                reason = READ_ONLY
             raise storage_failed(folder, reason) from error
         raise
 

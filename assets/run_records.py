@@ -2,11 +2,13 @@
 
 Dagster's own storage makes an engine and a connection for each of its statements, some 3,300 in a night. That was a
 third of a small night: no statement was ever compiled twice, and SQLite put its journal away after each one. The
-files, what is in them and when it is on disk are the same; others may read and write them at the same time.
+files and what is in them are the same, and others may read and write them at the same time; until the command ends
+the newest records are in the journals beside them.
 """
 
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ from sqlalchemy.engine import Connection, Engine
 def instance_of(folder: Path) -> dg.DagsterInstance:
     """The Dagster instance a folder's dagster.yaml describes; where it records runs in SQLite, by this storage."""
     ref = InstanceRef.from_dir(str(folder))
-    if ref.storage_data and ref.storage_data.class_name == DagsterSqliteStorage.__name__:
+    dagsters_own = (DagsterSqliteStorage.__module__, DagsterSqliteStorage.__name__)
+    if ref.storage_data and (ref.storage_data.module_name, ref.storage_data.class_name) == dagsters_own:
         ours = ConfigurableClassData(__name__, SqliteRecords.__name__, ref.storage_data.config_yaml)
         ref = ref._replace(storage_data=ours)
     return dg.DagsterInstance.from_ref(ref)
@@ -47,8 +50,8 @@ class SqliteRecords(DagsterSqliteStorage):
 
 
 def _engine(address: str) -> Engine:
-    """Its pool gives a connection to one user at a time, and keeps it."""
-    return create_engine(address, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+    """Its pool gives a connection to one user at a time and keeps it; nobody waits for another one's."""
+    return create_engine(address, max_overflow=-1, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
 
 
 class _Runs(SqliteRunStorage):
@@ -81,6 +84,9 @@ class _Events(SqliteEventLogStorage):
                 self._initialized_dbs.add(shard)
             with engine.begin() as connection:
                 yield connection
+            if shard != INDEX_SHARD_NAME:  # who watches a run waits for its file to change
+                with suppress(FileNotFoundError):  # another process has forgotten the run
+                    os.utime(self.path_for_shard(shard))
 
     def _open(self, shard: str) -> Engine:
         if shard not in self._engines:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date
@@ -15,6 +16,7 @@ import pytest
 import sqlalchemy
 
 from assets.run import lost_records_named, run_month_close, run_nightly
+from chaos.disturbances import can_mount
 from deploy.services import free_port
 from tokenboard_etl.errors import CheckFailed, KeyRefused, RecordsUnavailable, StorageFailed, TokenboardError
 from tokenboard_etl.periods import Month, Window
@@ -172,6 +174,20 @@ def test_a_run_that_cannot_be_recorded_says_where_and_what_to_do(
 ) -> None:
     with pytest.raises(error, match=words), lost_records_named(tmp_path):
         record(tmp_path)
+
+
+def test_an_io_error_of_a_disk_that_became_read_only_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    if not can_mount(folder):
+        pytest.skip("nothing can be mounted here")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", folder], check=True)
+    try:
+        with pytest.raises(StorageFailed, match="the file system is read-only"), lost_records_named(folder):
+            raise sqlite3.OperationalError("disk I/O error")
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    with pytest.raises(StorageFailed, match="the disk is full"), lost_records_named(folder):
+        raise sqlite3.OperationalError("disk I/O error")
 
 
 def test_an_error_of_ours_keeps_its_own_words(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Dagster's records by our storage: the same as by its own, for everybody who reads them, and with few connections."""
 
-from __future__ import annotations
-
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +42,11 @@ def told(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, str | Non
     ]
 
 
+def checked(instance: dg.DagsterInstance) -> list[tuple[str, str]]:
+    found = instance.event_log_storage.get_asset_check_execution_history(has_rows.check_key, limit=10)
+    return [(each.run_id, each.status.value) for each in found]
+
+
 def is_ours(instance: dg.DagsterInstance) -> bool:
     return type(instance.event_log_storage).__module__ == run_records.__name__
 
@@ -73,12 +77,37 @@ def test_what_is_recorded_is_what_dagsters_own_storage_records(tmp_path: Path) -
         with dg.DagsterInstance.from_config(str(tmp_path / "ours")) as plain:  # a web server, meanwhile
             assert not is_ours(plain)
             assert told(plain, run_id) == told(ours, run_id)
+            assert checked(plain) == checked(ours) != []
             other = run(plain)
             assert told(ours, other) == told(plain, other) == told(ours, run_id)
             assert set(ours.get_run_ids()) == set(plain.get_run_ids()) == {run_id, other}
             assert ours.get_latest_materialization_event(a_table.key) == plain.get_latest_materialization_event(
                 a_table.key
             )
+
+
+def test_a_run_can_be_watched_from_elsewhere_while_it_goes_on(tmp_path: Path) -> None:
+    """As the web server does it for the page of a run: by what changes in the run's file."""
+    seen = threading.Event()
+
+    def see(entry: dg.EventLogEntry, _cursor: str) -> None:
+        if entry.user_message == "half way":
+            seen.set()
+
+    @dg.op
+    def step(context: dg.OpExecutionContext) -> None:
+        with dg.DagsterInstance.from_config(str(tmp_path)) as elsewhere:
+            elsewhere.watch_event_logs(context.run_id, None, see)
+            context.log.info("half way")
+            assert seen.wait(timeout=30)
+            elsewhere.end_watch_event_logs(context.run_id, see)
+
+    @dg.job
+    def watched() -> None:
+        step()
+
+    with instance_for(tmp_path) as instance:
+        assert watched.execute_in_process(instance=instance).success
 
 
 def test_a_run_makes_a_handful_of_connections(tmp_path: Path) -> None:

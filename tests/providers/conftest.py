@@ -42,7 +42,7 @@ class Live:
 
     async def fetch(self, request: Request) -> Any:
         request = self.change(request)
-        answer = parse(replace(request, envelope=None), (await self.client.send(request)).body)
+        answer = parse(replace(request, without_rows=None), (await self.client.send(request)).body)
         self.asked.append(request)
         self.answers.append(answer)
         return answer

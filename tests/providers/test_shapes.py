@@ -14,7 +14,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 
 from tokenboard_etl.connections import accounts
@@ -207,6 +207,34 @@ def test_a_field_that_is_documented_and_read_is_read() -> None:
         checked.check(b'{"id": 1}')
 
 
+@pytest.mark.parametrize("name", ["x` - at `$", "x` - at `$.y", "x` - at `$[0]", "` - at `$.rows[0]"])
+def test_a_name_in_a_row_cannot_imitate_a_path(name: str) -> None:
+    class Row(Wire):
+        y: dict[str, int] | None = None
+
+    class Small(Wire):
+        rows: list[Row]
+
+    for body in ({"rows": [{name: 1}]}, {"rows": [{}, {name: 1, "y": {"x": 1}}]}):
+        checked = Shape("openai", "GET /x", Small)
+        checked.check(json.dumps(body).encode())
+        assert checked.unknown == {f"$.rows[*].{name}": "number"}
+
+
+def test_rows_may_have_a_name_of_their_own() -> None:
+    class Row(Wire):
+        id: str
+
+    class Small(Wire):
+        rows: list[Row] = Field(alias="data")
+
+    checked = Shape("openai", "GET /x", Small)
+    checked.check(b'{"data": [{"id": "1"}, {"id": "2", "more": 3}]}')
+    assert checked.unknown == {"$.data[*].more": "number"}
+    with pytest.raises(MalformedAnswer, match=r"\$\.data\[\*\]\.id: Expected"):
+        checked.check(b'{"data": [{"id": 1}]}')
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"<html>", b'{"id": NaN}', b'{"id": "\xff"}', b"[" * 100_000])
 def test_what_is_no_json_is_refused(body: bytes) -> None:
     class Small(Wire):
@@ -243,9 +271,11 @@ def test_rows_are_checked_without_a_page_of_them_in_memory() -> None:
     bucket["results"] *= 10_000
     body = json.dumps({"data": [bucket], "has_more": False, "next_page": None}).encode()
     tracemalloc.start()
-    checked.check(body)
-    _, peak_bytes = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+    try:
+        checked.check(body)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert peak_bytes < len(body)
 
 

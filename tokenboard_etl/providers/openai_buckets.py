@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 from tokenboard_etl.errors import AnswerTooLarge, LoadRefused, MalformedAnswer, PaginationStalled
 from tokenboard_etl.periods import Window, utc_day
 from tokenboard_etl.progress import days_read
-from tokenboard_etl.providers.buckets import bucket_envelope, buckets_that_fit
+from tokenboard_etl.providers.buckets import buckets_that_fit, without_rows
 from tokenboard_etl.providers.together import side_by_side
 from tokenboard_etl.providers.wire import Fetch, Request, Wire, read
 
@@ -99,7 +99,7 @@ class BucketReport(Generic[Row]):
             tuple(params),
             missing_is_outage=self.missing_is_outage,
             max_bytes=max_bytes,
-            envelope=bucket_envelope,
+            without_rows=without_rows,
         )
 
 

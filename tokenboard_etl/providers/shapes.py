@@ -85,7 +85,7 @@ class Shape:
             raise self._malformed(path, f"more than {MAX_UNKNOWN_FIELDS} unknown fields")
         try:
             kind = _type_at(body, at, name)
-        except (LookupError, msgspec.DecodeError):  # the name is written like a place
+        except (LookupError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # it is written like a place
             raise self._malformed(path, "an unknown field whose name cannot be told") from None
         self._names += ((path, name),)
         self.unknown[redact(f"{path}.{name}")[:200]] = kind
@@ -117,9 +117,10 @@ def _type_at(body: bytes, at: str, name: str) -> str:
 class _Misfit(Exception):
     """What msgspec says against an answer, and the place of it."""
 
-    def __init__(self, error: msgspec.ValidationError, within: str) -> None:
+    def __init__(self, error: msgspec.ValidationError, within: str = "$", of: str = "$") -> None:
+        """`of` is how msgspec names the place that is `within` in the answer."""
         placed = _PLACE.fullmatch(str(error))
-        self.what, self.at = (placed[1], within + placed[2][1:]) if placed else (str(error), within)
+        self.what, self.at = (placed[1], within + placed[2].removeprefix(of)) if placed else (str(error), within)
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,16 @@ class _Rows:
 
     fields: Sequence[str]
     decoder: msgspec.json.Decoder[Any]
+
+    def misfit(self, row: msgspec.Raw, at: str) -> _Misfit:
+        """What is wrong with a row. In a list, because of what stands at its root msgspec tells no place: one that a
+        field's name imitates would be taken for it.
+        """
+        try:
+            msgspec.json.decode(b"[%b]" % bytes(row), type=GenericAlias(list, self.decoder.type))
+        except msgspec.ValidationError as error:
+            return _Misfit(error, at, "$[0]")
+        raise AssertionError("a row is wrong alone and right in a list")
 
 
 class _Reader:
@@ -143,27 +154,29 @@ class _Reader:
         try:
             answer = self._decoder.decode(body)
         except msgspec.ValidationError as error:
-            raise _Misfit(error, "$") from None
+            raise _Misfit(error) from None
         for rows in self._rows:
             decode = rows.decoder.decode
             for path, found in _lists(answer, rows.fields, "$"):
                 for number, row in enumerate(found):
                     try:
                         decode(row)
-                    except msgspec.ValidationError as error:
-                        raise _Misfit(error, f"{path}[{number}]") from None
+                    except msgspec.ValidationError:
+                        raise rows.misfit(row, f"{path}[{number}]") from None
 
     def _struct(self, model: type[BaseModel], path: str) -> type[msgspec.Struct]:
         """A struct that refuses unknown fields, but for those of `unknown` that stand at `path`."""
         fields: list[Any] = []
         for name, info in model.model_fields.items():
-            kind = self._kind(info.annotation, info, f"{path}.{info.alias or name}")
-            fields.append((name, kind) if info.is_required() else (name, kind, None))
-        names = {name: info.alias or name for name, info in model.model_fields.items()}
+            sent = info.alias or name
+            kind = self._kind(info.annotation, info, f"{path}.{sent}")
+            fields.append((sent, kind) if info.is_required() else (sent, kind, None))
+        known, names = {field for field, *_ in fields}, dict[str, str]()
         for number, (where, name) in enumerate(self._unknown):
-            if where == path and name not in names.values():
+            if where == path and name not in known:
                 fields.append((f"unknown_{number}", msgspec.Raw, msgspec.Raw()))
                 names[f"unknown_{number}"] = name
+                known.add(name)
         return msgspec.defstruct(
             model.__name__.partition("[")[0], fields, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True
         )

@@ -63,8 +63,8 @@ class Request:
     name in the answer stands for). `repeatable` says that sending it twice does no harm. `key_advice` replaces the
     usual advice where another kind of key is needed. `missing_is_outage`: a 404 means the provider is broken, never
     "no data" (seen on /costs for a day). `missing_is_none`: a 404 is an answer, nothing is set; a landing keeps it as
-    `null`. A body over `max_bytes` raises AnswerTooLarge and is not kept. `envelope` reads a large body without its
-    rows, which are then the load's to check.
+    `null`. A body over `max_bytes` raises AnswerTooLarge and is not kept. `without_rows` takes the rows out of a
+    large body, which are then the load's to check.
     """
 
     provider: str
@@ -78,7 +78,7 @@ class Request:
     missing_is_none: bool = False
     key_advice: str = ""
     max_bytes: int | None = None
-    envelope: Callable[[bytes], Any] | None = None
+    without_rows: Callable[[bytes], bytes] | None = None
 
     @property
     def endpoint(self) -> str:
