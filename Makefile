@@ -25,7 +25,7 @@ test: lint types setup  ## everything: lint, types, tests
 check: lint types  ## the fast part of `test`
 	$(PYTEST) -m "not slow and not prism and not chaos and not endurance"
 
-chaos: $(VENV)/.ready  ## kills, faults, page sizes and time zones for a quarter of an hour; ends with a table
+chaos: $(VENV)/.ready  ## kills, faults, page sizes and time zones for some ten minutes; ends with a table
 	$(PYTEST) --dist worksteal -m chaos
 
 endurance: $(VENV)/.ready  ## the same at length, a hundred nights, and properties with all their examples: some hours
