@@ -10,7 +10,7 @@ from chaos.kills import PAGES, RECORDS, STAGES, Kills, Undisturbed, run_campaign
 from chaos.report import Line, Report
 from tokenboard_etl.providers.sandbox.server import RunningSandbox
 
-SAMPLE, SOME, FULL = 11, 12, 20
+SAMPLE, FULL = 11, 20
 """Seeds."""
 
 
@@ -35,13 +35,6 @@ def test_a_backfill_killed_twice_is_as_good_as_one_left_alone(
 
 
 @pytest.mark.chaos
-def test_backfills_killed_8_times_are_as_good_as_one_left_alone(
-    tmp_path: Path, sandbox: RunningSandbox, undisturbed: Undisturbed, report: Report
-) -> None:
-    backfills_are_killed(Kills(seed=SOME, enough=8), tmp_path, sandbox, undisturbed, report)
-
-
-@pytest.mark.endurance
 def test_backfills_killed_25_times_are_as_good_as_one_left_alone(
     tmp_path: Path, sandbox: RunningSandbox, undisturbed: Undisturbed, report: Report
 ) -> None:
