@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,7 @@ def _new_key(body: str) -> None:
 
 def _activity(body: str) -> None:
     window = Window(date(2026, 11, 18), date(2026, 11, 19))
-    use = lambda fetch: openrouter.activity(fetch, window, NOW)  # noqa: E731 - one line is clearer
+    use = partial(openrouter.activity, window=window, now=NOW)
     assert read("openrouter", use, (200, body)) == {date(2026, 11, 18)}
     live = body.replace('"2026-11-18"', '"2026-11-18 00:00:00"')
     assert live != body

@@ -58,7 +58,7 @@ def statements(
             month,
             last_day,
             [_priced(day, states.get(day, {}), prices.get(day, {})) for day in known],
-            {kind: [_part(*part) for part in rows] for kind, rows in parts.get(each, {}).items()},
+            {kind: [_part(*part[1:]) for part in rows] for kind, rows in parts.get(each, {}).items()},
             budgets.get(each),
             documents.get(each, ()),
             own.get(each, {}),
@@ -142,7 +142,6 @@ def _parts(connection: duckdb.DuckDBPyConnection, month: Month) -> dict[str, dic
 
 
 def _part(
-    _tenant_id: str,
     provider: str | None,
     key: str | None,
     name: str | None,
